@@ -1,0 +1,154 @@
+//! The question that every other service asks: may they?
+//!
+//! Strict: each answer comes from database state that is current at some moment after the question arrived. There is no
+//! option to relax that, and nothing in here that remembers an answer.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::authz::{Caller, KeyCaller, Op, ServiceScope, gate};
+use crate::crypto::TokenKind;
+use crate::error::{Error, FieldReason, Reason, Result};
+use crate::model::{Role, UserId, WorkspaceId};
+use crate::store::{KeyState, SessionState};
+
+use super::App;
+
+/// Whom a service key asks about.
+#[derive(Clone, Debug)]
+pub enum CheckSubject {
+    SessionToken(SecretString),
+    User(UserId),
+}
+
+/// One question.
+#[derive(Clone, Debug)]
+pub struct AccessCheck {
+    /// `None`: the session that asks.
+    pub subject: Option<CheckSubject>,
+    /// The lowest role that may; a permission comes down to that too.
+    pub required: Role,
+}
+
+/// One answer. Trouble is an error and never an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessVerdict {
+    Allowed { user: UserId, workspace: WorkspaceId, role: Role },
+    Denied(AccessDenial),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessDenial {
+    SessionEnded,
+    WrongWorkspace,
+    NotAMember { user: UserId, workspace: WorkspaceId },
+    RoleTooLow { user: UserId, workspace: WorkspaceId, role: Role, lowest_sufficient: Role },
+}
+
+impl App {
+    /// What a session token is worth now. A live one counts as used.
+    pub async fn session_state(&self, op_now: crate::clock::Timestamp, token: &str) -> Result<SessionState> {
+        let Some(hash) = TokenKind::Session.parse(token) else {
+            return Ok(SessionState::Ended);
+        };
+        let state = self.store().session_state(hash, self.lifetime(), op_now).await?;
+        if let SessionState::Live(session) = &state {
+            self.0.touches.session(session.session_id, op_now);
+        }
+        Ok(state)
+    }
+
+    /// What a service key is worth now. A good one counts as used.
+    pub async fn key_state(&self, op_now: crate::clock::Timestamp, key: &str) -> Result<KeyState> {
+        let Some(hash) = TokenKind::ServiceKey.parse(key) else {
+            return Ok(KeyState::Invalid);
+        };
+        let state = self.store().key_state(hash, op_now).await?;
+        if let KeyState::Live(key) = &state {
+            self.0.touches.service_key(key.key_id, op_now);
+        }
+        Ok(state)
+    }
+
+    /// Answers `checks`, in their order. `path` names the field of check `i`, for errors: one bad check refuses them all.
+    pub async fn check_access(
+        &self,
+        op: &Op,
+        checks: &[AccessCheck],
+        path: impl Fn(usize, &str) -> String,
+    ) -> Result<Vec<AccessVerdict>> {
+        for (index, check) in checks.iter().enumerate() {
+            require_fitting_subject(op, check, || path(index, "subject"))?;
+        }
+        let asks_by_user = checks.iter().any(|check| matches!(check.subject, Some(CheckSubject::User(_))));
+        if let (true, Caller::ServiceKey(key)) = (asks_by_user, &op.caller) {
+            gate::require_scope(key.has(ServiceScope::CheckUserAccess), ServiceScope::CheckUserAccess)?;
+            self.store().workspace(op.caller.workspace()?).await?;
+        }
+        let mut verdicts = Vec::with_capacity(checks.len());
+        for check in checks {
+            verdicts.push(self.verdict(op, check).await?);
+        }
+        Ok(verdicts)
+    }
+
+    async fn verdict(&self, op: &Op, check: &AccessCheck) -> Result<AccessVerdict> {
+        match (&op.caller, &check.subject) {
+            // The caller was read after this call arrived, so what was read is the answer.
+            (Caller::Session(session), None) => {
+                Ok(compare(session.user_id, session.workspace_id, session.role, check.required))
+            }
+            (Caller::ServiceKey(key), Some(CheckSubject::SessionToken(token))) => {
+                self.verdict_on_token(op, key, token, check.required).await
+            }
+            (Caller::ServiceKey(_), Some(CheckSubject::User(user))) => {
+                let workspace = op.caller.workspace()?;
+                let role = self.store().role_of(workspace, *user).await?;
+                Ok(match role {
+                    Some(role) => compare(*user, workspace, role, check.required),
+                    None => AccessVerdict::Denied(AccessDenial::NotAMember { user: *user, workspace }),
+                })
+            }
+            _ => Err(Error::internal("a check whose subject does not fit its caller")),
+        }
+    }
+
+    async fn verdict_on_token(
+        &self,
+        op: &Op,
+        key: &KeyCaller,
+        token: &SecretString,
+        required: Role,
+    ) -> Result<AccessVerdict> {
+        let SessionState::Live(session) = self.session_state(op.now, token.expose_secret()).await? else {
+            return Ok(AccessVerdict::Denied(AccessDenial::SessionEnded));
+        };
+        if key.workspace.is_some_and(|workspace| workspace != session.workspace_id) {
+            return Ok(AccessVerdict::Denied(AccessDenial::WrongWorkspace));
+        }
+        Ok(compare(session.user_id, session.workspace_id, session.role, required))
+    }
+}
+
+/// A session asks about itself, a service key about somebody.
+fn require_fitting_subject(op: &Op, check: &AccessCheck, field: impl Fn() -> String) -> Result<()> {
+    match (&op.caller, &check.subject) {
+        (Caller::Session(_), Some(_)) => {
+            Err(Error::field(field(), FieldReason::NotAllowed, "must be unset: a session asks about itself"))
+        }
+        (Caller::ServiceKey(_), None) => {
+            Err(Error::field(field(), FieldReason::Required, "must be set by a service key"))
+        }
+        (Caller::ServiceKey(key), Some(CheckSubject::User(_))) if key.workspace.is_none() => {
+            Err(Reason::WorkspaceRequired.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn compare(user: UserId, workspace: WorkspaceId, role: Role, required: Role) -> AccessVerdict {
+    if role >= required {
+        AccessVerdict::Allowed { user, workspace, role }
+    } else {
+        AccessVerdict::Denied(AccessDenial::RoleTooLow { user, workspace, role, lowest_sufficient: required })
+    }
+}

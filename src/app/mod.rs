@@ -1,0 +1,173 @@
+//! The use cases: what may happen, in which order, in one transaction.
+//!
+//! A use case parses nothing and formats nothing. It opens the transaction (which settles the caller's right), loads,
+//! decides with the pure rules of `model`, writes the change together with its audit event and its outbox row, and
+//! commits; the answer leaves only after that. Nothing slow (hashing, sending) happens while a transaction is open.
+
+mod accept;
+mod access;
+mod audit;
+mod delivery;
+mod invitations;
+mod operator;
+mod refusals;
+mod sessions;
+mod upkeep;
+mod users;
+mod workspaces;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::authz::{Caller, Op};
+use crate::clock::{Clock, Timestamp};
+use crate::config::{LinkConfig, SecurityConfig};
+use crate::crypto::{PasswordPolicy, Passwords, new_uuid, random_fraction};
+use crate::error::{Reason, Result};
+use crate::model::{Invitation, Member, SessionLifetime, WorkspaceId};
+use crate::store::Store;
+
+pub use accept::{AcceptInvitation, Accepted};
+pub use access::{AccessCheck, AccessDenial, AccessVerdict, CheckSubject};
+pub use delivery::{DeliveryOutcome, OutgoingEmail, SEND_LIMIT};
+pub use invitations::CreateInvitation;
+pub use operator::{CreateServiceKey, HandedOverInvitation};
+pub use refusals::Refusal;
+pub use sessions::{CurrentSession, SignIn, SignedIn};
+pub use users::{UserView, Visibility};
+pub use workspaces::CreateWorkspace;
+
+use refusals::Refusals;
+use upkeep::Touches;
+
+/// How often a use case that lost against a concurrent change is tried as a whole.
+const ATTEMPTS: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(4);
+
+/// The service itself, behind whatever protocol. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+struct Parts {
+    store: Store,
+    clock: Clock,
+    passwords: Passwords,
+    lifetime: SessionLifetime,
+    audit_retention: Duration,
+    links: LinkConfig,
+    mail_domain: String,
+    outbox_filled: Notify,
+    touches: Touches,
+    refusals: Refusals,
+}
+
+/// What the service is made of.
+pub struct AppConfig<'a> {
+    pub security: &'a SecurityConfig,
+    pub links: LinkConfig,
+    /// The domain of message ids.
+    pub mail_domain: String,
+    /// How many passwords are hashed at once.
+    pub hashing_permits: usize,
+}
+
+impl App {
+    /// # Errors
+    /// If passwords cannot be hashed with the configured costs.
+    pub fn new(store: Store, clock: Clock, config: AppConfig<'_>) -> Result<Self> {
+        let security = config.security;
+        let policy = PasswordPolicy { min_chars: security.password_min_length };
+        Ok(Self(Arc::new(Parts {
+            store,
+            clock,
+            passwords: Passwords::new(
+                policy,
+                security.password_hash_memory,
+                security.password_hash_iterations,
+                1,
+                config.hashing_permits,
+            )?,
+            lifetime: SessionLifetime { idle: security.session_idle_timeout, absolute: security.session_lifetime },
+            audit_retention: security.audit_retention,
+            links: config.links,
+            mail_domain: config.mail_domain,
+            outbox_filled: Notify::new(),
+            touches: Touches::default(),
+            refusals: Refusals::default(),
+        })))
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<()> {
+        self.store().ping().await
+    }
+
+    /// Completes when an e-mail was queued since the last time.
+    pub async fn outbox_filled(&self) {
+        self.0.outbox_filled.notified().await;
+    }
+
+    fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    fn lifetime(&self) -> SessionLifetime {
+        self.0.lifetime
+    }
+
+    /// Says that a committed transaction has queued an e-mail.
+    fn wake_outbox(&self) {
+        self.0.outbox_filled.notify_one();
+    }
+
+    /// An operation of Rolecall itself, now.
+    fn system_op(&self) -> Op {
+        let now = self.now();
+        Op::internal(Caller::System, new_uuid(now), now)
+    }
+
+    /// The caller's workspace, for reading. A session's exists; a service key may name any.
+    async fn workspace_to_read(&self, op: &Op) -> Result<WorkspaceId> {
+        let workspace = op.caller.workspace()?;
+        if matches!(op.caller, Caller::ServiceKey(_)) {
+            self.store().workspace(workspace).await?;
+        }
+        Ok(workspace)
+    }
+}
+
+/// Runs a use case, and runs it again as a whole while a concurrent change wins against it.
+///
+/// # Errors
+/// `CONFLICT` if it lost every time.
+pub async fn retrying<T, F, R>(mut attempt: F) -> Result<T>
+where
+    F: FnMut() -> R,
+    R: Future<Output = Result<T>>,
+{
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..ATTEMPTS {
+        match attempt().await {
+            Err(error) if error.reason() == Reason::Conflict => {
+                tokio::time::sleep(pause.mul_f64(0.5 + random_fraction())).await;
+                pause *= 2;
+            }
+            outcome => return outcome,
+        }
+    }
+    attempt().await
+}
+
+/// A member after a change, and the invitations that went with it.
+#[derive(Clone, Debug)]
+pub struct MemberChange {
+    pub member: Member,
+    pub ended_sessions: u64,
+    pub canceled_invitations: Vec<Invitation>,
+}

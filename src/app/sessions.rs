@@ -1,0 +1,243 @@
+//! Signing in and out.
+
+use secrecy::SecretString;
+
+use crate::authz::{Caller, Op, Permission};
+use crate::crypto::{MintedToken, TokenKind, new_uuid};
+use crate::error::{Reason, Result};
+use crate::model::{
+    Account, AuditAction, AuditActor, AuditRecord, EmailAddress, Member, Page, PageRequest, Session, SessionId,
+    SignInId, UserState, WorkspaceId, WorkspaceMembership,
+};
+use crate::store::{NewSession, Write};
+
+use super::App;
+use super::accept::signed_in_record;
+use super::users::not_a_member;
+
+/// Who signs in where.
+#[derive(Clone, Debug)]
+pub struct SignIn {
+    pub email: EmailAddress,
+    pub password: SecretString,
+    /// `None`: the workspace signed in to last, else the one joined first.
+    pub workspace: Option<WorkspaceId>,
+}
+
+/// A session that has just begun, with the only copy of its token.
+#[derive(Debug)]
+pub struct SignedIn {
+    pub token: SecretString,
+    pub session: Session,
+    pub member: Member,
+    pub workspace: WorkspaceMembership,
+}
+
+/// Who the caller is, and what they may do here.
+#[derive(Clone, Debug)]
+pub struct CurrentSession {
+    pub session: Session,
+    pub member: Member,
+    pub workspace: WorkspaceMembership,
+    pub permissions: Vec<Permission>,
+}
+
+impl App {
+    /// Signs in. A wrong password, an unknown address and an account without any membership are one answer, after the
+    /// same work.
+    pub async fn sign_in(&self, op: &Op, command: &SignIn) -> Result<SignedIn> {
+        let account = self.store().account_by_email(&command.email).await?;
+        let hash = account.as_ref().map(|account| account.password_hash.clone());
+        let right = self.0.passwords.verify(command.password.clone(), hash).await?;
+        let account = account.filter(|_| right).ok_or(Reason::InvalidCredentials)?;
+        let default = self.store().default_workspace_of(account.user_id).await?;
+        let default = default.ok_or(Reason::InvalidCredentials)?;
+        let workspace = command.workspace.unwrap_or(default);
+        // Asked before the lock, which would tell an unknown workspace from a foreign one.
+        if self.store().role_of(workspace, account.user_id).await?.is_none() {
+            return Err(not_a_member());
+        }
+
+        let mut tx = self.store().write_in(op, workspace).await?;
+        tx.lock_user(account.user_id).await?;
+        if tx.account(account.user_id).await?.password_hash != account.password_hash {
+            return Err(Reason::InvalidCredentials.into());
+        }
+        if tx.role_of(workspace, account.user_id).await?.is_none() {
+            return Err(not_a_member());
+        }
+        let signed_in = self.begin_sign_in(&mut tx, &account, workspace).await?;
+        tx.commit().await?;
+        Ok(signed_in)
+    }
+
+    /// Begins one more session of the caller's sign-in, in another workspace of theirs.
+    pub async fn switch_workspace(&self, op: &Op, target: WorkspaceId) -> Result<SignedIn> {
+        let caller = op.caller.session()?;
+        if self.store().role_of(target, caller.user_id).await?.is_none() {
+            return Err(not_a_member());
+        }
+        let mut tx = self.store().write_in(op, target).await?;
+        tx.lock_user(caller.user_id).await?;
+        let caller = tx.op().caller.session()?.clone();
+        let token = TokenKind::Session.mint();
+        let session = Session {
+            session_id: SessionId::new(new_uuid(op.now)),
+            sign_in_id: caller.sign_in_id,
+            workspace_id: target,
+            user_id: caller.user_id,
+            create_time: op.now,
+            last_used_time: op.now,
+            expire_time: caller.expire_time,
+            authenticate_time: caller.authenticate_time,
+            peer: op.peer.clone(),
+        };
+        let switched = self.begin(&mut tx, session, token).await?;
+        let record = AuditRecord::new(AuditAction::WorkspaceSwitched)
+            .user(caller.user_id)
+            .detail("sessionId", switched.session.session_id.to_string());
+        tx.audit(target, record).await?;
+        tx.commit().await?;
+        Ok(switched)
+    }
+
+    pub async fn current_session(&self, op: &Op) -> Result<CurrentSession> {
+        let caller = op.caller.session()?;
+        let session = self.store().session(caller.session_id).await?;
+        let member = self.store().member(caller.workspace_id, caller.user_id).await?;
+        let workspace = self.store().workspace(caller.workspace_id).await?;
+        let granted = |permission: &Permission| permission.lowest_role() <= caller.role;
+        Ok(CurrentSession {
+            session,
+            member,
+            workspace: WorkspaceMembership {
+                workspace_id: workspace.workspace_id,
+                workspace_name: workspace.name,
+                role: caller.role,
+            },
+            permissions: Permission::ALL.iter().copied().filter(granted).collect(),
+        })
+    }
+
+    pub async fn list_sessions(&self, op: &Op, page: &PageRequest) -> Result<Page<Session>> {
+        let caller = op.caller.session()?;
+        self.store().live_sessions_of(caller.user_id, self.lifetime(), op.now, page).await
+    }
+
+    /// Ends one of the caller's own sign-ins, by any of its sessions. That it has ended already is no error.
+    pub async fn revoke_session(&self, op: &Op, id: SessionId) -> Result<()> {
+        let mut tx = self.store().write(op).await?;
+        let caller = tx.op().caller.session()?.clone();
+        tx.lock_user(caller.user_id).await?;
+        let session = tx.session_of(caller.user_id, id).await?;
+        let ended = tx.end_sign_in(caller.user_id, session.sign_in_id, self.lifetime(), false).await?;
+        if ended > 0 {
+            let record = AuditRecord::new(AuditAction::SessionRevoked)
+                .user(caller.user_id)
+                .detail("sessionId", id.to_string())
+                .detail("sessionCount", ended.to_string());
+            tx.audit(caller.workspace_id, record).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Ends all other sign-ins of the caller. Answers how many live sessions ended.
+    pub async fn revoke_other_sessions(&self, op: &Op) -> Result<u64> {
+        let mut tx = self.store().write(op).await?;
+        let caller = tx.op().caller.session()?.clone();
+        tx.lock_user(caller.user_id).await?;
+        let ended = tx.end_other_sign_ins(caller.user_id, caller.sign_in_id, self.lifetime()).await?;
+        if ended > 0 {
+            let record = AuditRecord::new(AuditAction::OtherSessionsRevoked)
+                .user(caller.user_id)
+                .detail("sessionCount", ended.to_string());
+            tx.audit(caller.workspace_id, record).await?;
+        }
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    /// Ends every session of the caller's sign-in. Signing out twice is signing out.
+    pub async fn sign_out(&self, op: &Op) -> Result<()> {
+        if matches!(op.caller, Caller::SignedOut) {
+            return Ok(());
+        }
+        let mut tx = self.store().write(op).await?;
+        let caller = tx.op().caller.session()?.clone();
+        tx.lock_user(caller.user_id).await?;
+        let ended = tx.end_sign_in(caller.user_id, caller.sign_in_id, self.lifetime(), true).await?;
+        let record =
+            AuditRecord::new(AuditAction::SignedOut).user(caller.user_id).detail("sessionCount", ended.to_string());
+        tx.audit(caller.workspace_id, record).await?;
+        tx.commit().await
+    }
+
+    /// Takes the password once more, so that the gravest acts are open for the next 10 minutes.
+    pub async fn reauthenticate(&self, op: &Op, password: SecretString) -> Result<()> {
+        let caller = op.caller.session()?;
+        let hash = self.store().account(caller.user_id).await?.password_hash;
+        if !self.0.passwords.verify(password, Some(hash.clone())).await? {
+            return Err(Reason::PasswordWrong.into());
+        }
+        let mut tx = self.store().write(op).await?;
+        let caller = tx.op().caller.session()?.clone();
+        tx.lock_user(caller.user_id).await?;
+        if tx.account(caller.user_id).await?.password_hash != hash {
+            return Err(Reason::PasswordWrong.into());
+        }
+        tx.refresh_sign_in(caller.user_id, caller.sign_in_id).await?;
+        tx.audit(caller.workspace_id, AuditRecord::new(AuditAction::Reauthenticated).user(caller.user_id)).await?;
+        tx.commit().await
+    }
+
+    /// Begins a session of a new sign-in and records it.
+    pub(super) async fn begin_sign_in(
+        &self,
+        tx: &mut Write,
+        account: &Account,
+        workspace: WorkspaceId,
+    ) -> Result<SignedIn> {
+        let signed_in = self.begin_session_of_new_sign_in(tx, account, workspace).await?;
+        let actor = AuditActor::User(account.user_id);
+        tx.audit_as(workspace, actor, signed_in_record(&signed_in), 1).await?;
+        Ok(signed_in)
+    }
+
+    /// Begins a session of a new sign-in. The user's row is locked, or was made by this transaction.
+    pub(super) async fn begin_session_of_new_sign_in(
+        &self,
+        tx: &mut Write,
+        account: &Account,
+        workspace: WorkspaceId,
+    ) -> Result<SignedIn> {
+        let op = tx.op();
+        let (now, peer) = (op.now, op.peer.clone());
+        let session = Session {
+            session_id: SessionId::new(new_uuid(now)),
+            sign_in_id: SignInId::new(new_uuid(now)),
+            workspace_id: workspace,
+            user_id: account.user_id,
+            create_time: now,
+            last_used_time: now,
+            expire_time: now.plus(self.lifetime().absolute),
+            authenticate_time: now,
+            peer,
+        };
+        tx.note_sign_in(workspace, account.user_id).await?;
+        self.begin(tx, session, TokenKind::Session.mint()).await
+    }
+
+    async fn begin(&self, tx: &mut Write, session: Session, token: MintedToken) -> Result<SignedIn> {
+        let new = NewSession { session: session.clone(), token: token.hash };
+        tx.insert_session(&new, self.lifetime()).await?;
+        let member = tx.member(session.workspace_id, session.user_id).await?;
+        debug_assert_eq!(member.state, UserState::Active, "a session stands on an active membership");
+        let workspace = tx.workspace(session.workspace_id).await?;
+        let workspace = WorkspaceMembership {
+            workspace_id: workspace.workspace_id,
+            workspace_name: workspace.name,
+            role: member.role,
+        };
+        Ok(SignedIn { token: token.text, session, member, workspace })
+    }
+}

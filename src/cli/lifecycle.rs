@@ -1,0 +1,67 @@
+//! What commands have in common: opening the service on its database, and stopping.
+
+use std::thread::available_parallelism;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::{App, AppConfig};
+use crate::clock::Clock;
+use crate::config::{DatabaseConfig, LinkConfig, SecurityConfig};
+use crate::store::Store;
+
+use super::Failure;
+
+/// What to do about a schema that is not up to date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchemaPolicy {
+    Migrate,
+    Refuse,
+}
+
+/// Opens the database and sees to its schema.
+pub async fn open_store(database: &DatabaseConfig, policy: SchemaPolicy) -> Result<Store, Failure> {
+    database.target()?;
+    let store = Store::open(database).await?;
+    match policy {
+        SchemaPolicy::Migrate => {
+            for migration in store.migrate().await? {
+                tracing::info!(migration, "migrated");
+            }
+        }
+        SchemaPolicy::Refuse => store.schema_state().await?.require_current()?,
+    }
+    Ok(store)
+}
+
+/// The service on an open database.
+pub fn app_on(store: Store, security: &SecurityConfig, links: LinkConfig, mail_domain: &str) -> Result<App, Failure> {
+    let config = AppConfig {
+        security,
+        links,
+        mail_domain: mail_domain.to_owned(),
+        hashing_permits: available_parallelism().map_or(1, usize::from),
+    };
+    Ok(App::new(store, Clock::system(), config)?)
+}
+
+/// The service for a command of the operator, who sends no e-mail.
+pub async fn operator_app(database: &DatabaseConfig, links: LinkConfig) -> Result<(App, Store), Failure> {
+    links.validate()?;
+    let store = open_store(database, SchemaPolicy::Migrate).await?;
+    let app = app_on(store.clone(), &SecurityConfig::default(), links, "localhost")?;
+    Ok((app, store))
+}
+
+/// Completes when the process is told to stop.
+pub async fn told_to_stop() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be received; only SIGKILL stops this process");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+}

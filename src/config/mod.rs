@@ -1,0 +1,25 @@
+//! What can be configured: one section a file, plain data that validates itself and names the flag at fault.
+
+mod database;
+mod grpc;
+mod mail;
+mod security;
+
+pub use database::{DatabaseConfig, DatabaseTarget};
+pub use grpc::{Cidr, GrpcConfig};
+pub use mail::{LinkConfig, MailConfig};
+pub use security::SecurityConfig;
+
+/// What is wrong with the configuration, in one line that names the flag.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{flag}: {problem}")]
+pub struct ConfigError {
+    pub flag: &'static str,
+    pub problem: String,
+}
+
+impl ConfigError {
+    pub fn new(flag: &'static str, problem: impl Into<String>) -> Self {
+        Self { flag, problem: problem.into() }
+    }
+}

@@ -1,0 +1,263 @@
+//! Passwords: what is accepted, how it is hashed, and a pool of its own for both.
+//!
+//! Hashing is expensive by design, so it must not take the cores from everything else: at most as many hashes run at
+//! once as there are permits, a bounded number waits, and the rest is refused with `OVERLOADED` at once. Memory is
+//! bounded by permits × memory cost. The running hash itself holds its permit, so that a call that is canceled in the
+//! middle does not let in another hash before this one is done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use argon2::password_hash::phc;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use unicode_normalization::UnicodeNormalization;
+
+use super::random::fill;
+use crate::error::{Error, FieldReason, FieldViolation, Reason, Result};
+use crate::model::PasswordHash;
+
+/// Longest password in code points after NFC. NIST SP 800-63B-4, 3.1.1.2 asks for at least 64 to be accepted; the bound
+/// keeps the work per guess bounded.
+const MAX_PASSWORD_CHARS: usize = 128;
+/// Callers that may wait for each permit. At 20 ms a hash this is about a second of waiting.
+const WAITING_PER_PERMIT: usize = 64;
+/// A stored hash is obeyed up to these costs. It was written by us, but whoever can write the database must not be able
+/// to have us spend all memory on one sign-in.
+const MAX_STORED_MEMORY_KIB: u32 = 256 * 1_024;
+const MAX_STORED_ITERATIONS: u32 = 16;
+const MAX_STORED_LANES: u32 = 16;
+/// The guesses that a password must withstand, as zxcvbn's score: 3 is 10^8 and more, "safely unguessable".
+const MIN_SCORE: zxcvbn::Score = zxcvbn::Score::Three;
+
+/// What a new password must be.
+#[derive(Clone, Copy, Debug)]
+pub struct PasswordPolicy {
+    /// Shortest password in code points after NFC. NIST SP 800-63B-4, 3.1.1.2: 15 where it is the only factor.
+    pub min_chars: usize,
+}
+
+/// Hashes and checks passwords in a bounded pool.
+#[derive(Clone, Debug)]
+pub struct Passwords {
+    policy: PasswordPolicy,
+    hasher: Argon2<'static>,
+    permits: Arc<Semaphore>,
+    /// Running and waiting together.
+    places: Arc<Semaphore>,
+}
+
+impl Passwords {
+    /// A pool with argon2id at `memory_kib` KiB, `iterations` passes and `lanes` lanes. At most `permits` hashes run at once.
+    ///
+    /// # Errors
+    /// If argon2 cannot work with these costs.
+    pub fn new(policy: PasswordPolicy, memory_kib: u32, iterations: u32, lanes: u32, permits: usize) -> Result<Self> {
+        let params = Params::new(memory_kib, iterations, lanes, None).map_err(|e| Error::internal(e.to_string()))?;
+        let permits = permits.max(1);
+        Ok(Self {
+            policy,
+            hasher: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
+            permits: Arc::new(Semaphore::new(permits)),
+            places: Arc::new(Semaphore::new(permits * (1 + WAITING_PER_PERMIT))),
+        })
+    }
+
+    /// Holds `password` against the policy and hashes it. `personal` are the words that it must not be made of: the
+    /// person's address and name.
+    ///
+    /// # Errors
+    /// `FIELD_INVALID` on `field` with `PASSWORD_…` when the password is refused, `OVERLOADED` when the pool is full.
+    pub async fn hash_new(
+        &self,
+        field: &'static str,
+        password: SecretString,
+        personal: Vec<String>,
+    ) -> Result<PasswordHash> {
+        let this = self.clone();
+        self.run(move || {
+            let password = this.accepted(field, &password, &personal)?;
+            let mut salt = [0; argon2::RECOMMENDED_SALT_LEN];
+            fill(&mut salt);
+            let hash = this
+                .hasher
+                .hash_password_with_salt(password.expose_secret().as_bytes(), &salt)
+                .map_err(|e| Error::internal(e.to_string()))?;
+            Ok(PasswordHash::from_stored(hash.to_string()))
+        })
+        .await
+    }
+
+    /// As [`Passwords::hash_new`], without the hash.
+    pub async fn check_new(&self, field: &'static str, password: SecretString, personal: Vec<String>) -> Result<()> {
+        let this = self.clone();
+        self.run(move || this.accepted(field, &password, &personal).map(drop)).await
+    }
+
+    /// The password in the form that is hashed, if the policy takes it.
+    fn accepted(&self, field: &'static str, password: &SecretString, personal: &[String]) -> Result<SecretString> {
+        let password = normalized(password);
+        let length = password.expose_secret().chars().count();
+        check_length(length, self.policy)
+            .and_then(|()| check_strength(password.expose_secret(), personal))
+            .map_err(|(reason, text)| Error::fields(vec![FieldViolation::new(field, reason, text)]))?;
+        Ok(password)
+    }
+
+    /// Whether `password` is the one that `stored` was made of. Without a stored hash the same work is done for nothing,
+    /// so that the time taken does not tell whether an account exists.
+    pub async fn verify(&self, password: SecretString, stored: Option<PasswordHash>) -> Result<bool> {
+        let this = self.clone();
+        self.run(move || {
+            let password = normalized(&password);
+            let exists = stored.is_some();
+            let stored = stored.map_or_else(|| this.hash_of_nothing(), Ok)?;
+            let parsed = phc::PasswordHash::new(stored.as_str()).map_err(|e| Error::internal(e.to_string()))?;
+            require_bounded(&parsed)?;
+            let matches = this.hasher.verify_password(password.expose_secret().as_bytes(), &parsed).is_ok();
+            Ok(matches && exists)
+        })
+        .await
+    }
+
+    /// A hash with the current costs that no password has.
+    fn hash_of_nothing(&self) -> Result<PasswordHash> {
+        let failed = |e: phc::Error| Error::internal(e.to_string());
+        let mut salt = [0; argon2::RECOMMENDED_SALT_LEN];
+        let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
+        fill(&mut salt);
+        fill(&mut output);
+        let hash = phc::PasswordHash {
+            algorithm: Algorithm::Argon2id.ident(),
+            version: Some(Version::V0x13.into()),
+            params: self
+                .hasher
+                .params()
+                .try_into()
+                .map_err(|e: argon2::password_hash::Error| Error::internal(e.to_string()))?,
+            salt: Some(phc::Salt::new(&salt).map_err(failed)?),
+            hash: Some(phc::Output::new(&output).map_err(failed)?),
+        };
+        Ok(PasswordHash::from_stored(hash.to_string()))
+    }
+
+    async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        let overloaded = || Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1));
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| overloaded())?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(Error::internal)?;
+        let held: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (place, permit);
+        tokio::task::spawn_blocking(move || {
+            let result = job();
+            drop(held);
+            result
+        })
+        .await
+        .map_err(Error::internal)?
+    }
+}
+
+/// NFC, so that the same password typed on another keyboard is the same (NIST SP 800-63B-4, 3.1.1.2).
+fn normalized(password: &SecretString) -> SecretString {
+    SecretString::from(password.expose_secret().nfc().collect::<String>())
+}
+
+fn check_length(length: usize, policy: PasswordPolicy) -> Result<(), (FieldReason, String)> {
+    if length < policy.min_chars {
+        let text = format!("must have at least {} characters; a few unrelated words do well", policy.min_chars);
+        return Err((FieldReason::PasswordTooShort, text));
+    }
+    if length > MAX_PASSWORD_CHARS {
+        return Err((FieldReason::PasswordTooLong, format!("must have at most {MAX_PASSWORD_CHARS} characters")));
+    }
+    Ok(())
+}
+
+fn check_strength(password: &str, personal: &[String]) -> Result<(), (FieldReason, String)> {
+    if zxcvbn::zxcvbn(password, &[]).score() < MIN_SCORE {
+        return Err((
+            FieldReason::PasswordCommon,
+            "is too easy to guess: it is common, or made of a pattern, a date or a repetition".into(),
+        ));
+    }
+    let words: Vec<&str> = personal.iter().flat_map(|text| words_of(text)).collect();
+    if zxcvbn::zxcvbn(password, &words).score() < MIN_SCORE {
+        return Err((
+            FieldReason::PasswordPersonal,
+            "is too easy to guess: it is made of your own name or e-mail address".into(),
+        ));
+    }
+    Ok(())
+}
+
+/// The text and the words in it, without those too short to mean anything.
+fn words_of(text: &str) -> impl Iterator<Item = &str> {
+    std::iter::once(text).chain(text.split(|c: char| !c.is_alphanumeric())).filter(|word| word.chars().count() >= 3)
+}
+
+fn require_bounded(stored: &phc::PasswordHash) -> Result<()> {
+    let params = Params::try_from(stored).map_err(|e| Error::internal(e.to_string()))?;
+    let bounded = params.m_cost() <= MAX_STORED_MEMORY_KIB
+        && params.t_cost() <= MAX_STORED_ITERATIONS
+        && params.p_cost() <= MAX_STORED_LANES;
+    if bounded { Ok(()) } else { Err(Error::internal("a stored password hash asks for more than the permitted cost")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passwords() -> Passwords {
+        Passwords::new(PasswordPolicy { min_chars: 15 }, 64, 1, 1, 2).unwrap()
+    }
+
+    async fn refusal(password: &str) -> FieldReason {
+        let personal = vec!["ada.lovelace@example.com".into(), "Ada Lovelace".into()];
+        let error = passwords().hash_new("password", password.into(), personal).await.unwrap_err();
+        error.violations()[0].reason
+    }
+
+    #[tokio::test]
+    async fn a_hash_is_of_its_own_password_only() {
+        let pool = passwords();
+        let hash = pool.hash_new("password", "violet kettle orbit 77".into(), vec![]).await.unwrap();
+        assert!(hash.as_str().starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{}", hash.as_str());
+        assert!(pool.verify("violet kettle orbit 77".into(), Some(hash.clone())).await.unwrap());
+        assert!(!pool.verify("violet kettle orbit 78".into(), Some(hash)).await.unwrap());
+        assert!(!pool.verify("violet kettle orbit 77".into(), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn composed_and_decomposed_spellings_are_the_same_password() {
+        let pool = passwords();
+        let hash = pool.hash_new("password", "zo\u{eb} kettle orbit 77 x".into(), vec![]).await.unwrap();
+        assert!(pool.verify("zoe\u{308} kettle orbit 77 x".into(), Some(hash)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_weak_password_is_refused_with_its_reason() {
+        assert_eq!(refusal("kettle orbit 7").await, FieldReason::PasswordTooShort);
+        assert_eq!(refusal(&"kettle orbit 77 ".repeat(9)).await, FieldReason::PasswordTooLong);
+        assert_eq!(refusal("password12345678").await, FieldReason::PasswordCommon);
+        assert_eq!(refusal("aaaaaaaaaaaaaaaaaaaa").await, FieldReason::PasswordCommon);
+        assert_eq!(refusal("ada.lovelace@example.com").await, FieldReason::PasswordPersonal);
+    }
+
+    #[tokio::test]
+    async fn a_stored_hash_that_asks_for_too_much_is_not_obeyed() {
+        let greedy =
+            "$argon2id$v=19$m=4194304,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY";
+        let error = passwords().verify("x".into(), Some(PasswordHash::from_stored(greedy.into()))).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::Internal);
+    }
+
+    #[tokio::test]
+    async fn a_full_pool_refuses_at_once() {
+        let pool = passwords();
+        let all = pool.places.available_permits();
+        let _held = Arc::clone(&pool.places).acquire_many_owned(u32::try_from(all).unwrap()).await.unwrap();
+        let error = pool.verify("x".into(), None).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::Overloaded);
+        assert!(error.retry_delay().is_some());
+    }
+}

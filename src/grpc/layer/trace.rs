@@ -1,0 +1,57 @@
+//! Names the call, and writes its one line to the log.
+
+use std::time::Instant;
+
+use http::{Request, Response};
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+use crate::app::App;
+use crate::authz::Caller;
+use crate::crypto::new_uuid;
+use crate::grpc::call::Call;
+
+use super::{Around, Next, proceed};
+
+#[derive(Clone)]
+pub struct Trace {
+    pub app: App,
+}
+
+impl Around for Trace {
+    async fn around(self, mut request: Request<Body>, next: impl Next) -> Response<Body> {
+        let start = Instant::now();
+        let now = self.app.now();
+        let call = Call::new(self.app, new_uuid(now), now, request.uri().path());
+        request.extensions_mut().insert(call.clone());
+        let response = proceed(request, next).await;
+        log(&call, code_of(&response), start);
+        response
+    }
+}
+
+/// An error stands in the headers; without one the answer, of which a unary method has just one, is good.
+fn code_of(response: &Response<Body>) -> Code {
+    Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
+}
+
+/// One line a call. No token, password or address is in it.
+fn log(call: &Call, code: Code, start: Instant) {
+    let ms = (start.elapsed().as_secs_f64() * 1e5).round() / 100.0;
+    let caller = call.caller().map(name_of).unwrap_or_default();
+    let reason = call.reason().map(|reason| reason.as_str()).unwrap_or_default();
+    // Paths that are not ours are the client's words.
+    let method: String = call.path().chars().take(100).filter(|c| c.is_ascii_graphic()).collect();
+    tracing::info!(target: "rolecall::rpc", method, caller, ?code, reason, ms, request_id = %call.request_id(), "call");
+}
+
+fn name_of(caller: &Caller) -> String {
+    match caller {
+        Caller::Anyone => "anyone".to_owned(),
+        Caller::SignedOut => "signed out".to_owned(),
+        Caller::Session(session) => format!("user {} session {}", session.user_id, session.session_id),
+        Caller::ServiceKey(key) => format!("service key {}", key.name),
+        Caller::Operator => "operator".to_owned(),
+        Caller::System => "system".to_owned(),
+    }
+}

@@ -1,0 +1,12 @@
+//! The protocol: what turns messages into use cases and outcomes into answers. No rule of the product lives here.
+
+mod call;
+mod convert;
+mod health;
+mod layer;
+pub mod pb;
+mod server;
+mod service;
+mod status;
+
+pub use server::{LAYERS, serve};

@@ -1,0 +1,161 @@
+//! What differs between databases. The only `match` on the kind of database is in here.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use sea_orm::{DatabaseConnection, SqliteTransactionMode, TransactionOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+
+use crate::config::{DatabaseConfig, DatabaseTarget};
+use crate::error::{Error, Reason, Result};
+
+use super::OpenError;
+
+/// Older versions can lose a commit when a checkpoint meets a reset of the log (fixed in 3.51.3).
+const MIN_SQLITE_VERSION: (u32, u32, u32) = (3, 51, 3);
+/// Rolecall's mark in the file's header ("RCAL"), so that another program's database is not taken for ours.
+const APPLICATION_ID: i32 = 0x5243_414c;
+/// How long a statement waits for another process's lock, such as that of `rolecall bootstrap`.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const READERS: u32 = 4;
+
+/// The kind of database and what is known of it.
+pub(super) enum Dialect {
+    Sqlite(SqliteFile),
+}
+
+/// The file that was opened, by what the file system knows of it.
+pub(super) struct SqliteFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Dialect {
+    /// How a write transaction begins. On SQLite it takes the write lock at once: one that begins as a reader and
+    /// becomes a writer later can fail in the middle.
+    pub(super) fn transaction(&self) -> TransactionOptions {
+        match self {
+            Dialect::Sqlite(_) => TransactionOptions {
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                ..TransactionOptions::default()
+            },
+        }
+    }
+
+    /// Refuses if the database has gone away in a way that the driver would not notice: an open file that was deleted or
+    /// replaced still takes writes, and everything that it acknowledged would be lost.
+    pub(super) fn require_present(&self) -> Result<()> {
+        match self {
+            Dialect::Sqlite(file) => match fs::metadata(&file.path) {
+                Ok(found) if (found.dev(), found.ino()) == (file.device, file.inode) => Ok(()),
+                Ok(_) => Err(gone("the database file was replaced")),
+                Err(error) => Err(gone(error)),
+            },
+        }
+    }
+}
+
+fn gone(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::new(Reason::DatabaseUnavailable).retry_after(Duration::from_secs(1)).caused_by(cause)
+}
+
+/// Opens what the configuration names: its dialect, its writer and its readers.
+pub(super) async fn open(
+    config: &DatabaseConfig,
+) -> Result<(Dialect, DatabaseConnection, DatabaseConnection), OpenError> {
+    match config.target().map_err(|e| OpenError::new(e.to_string()))? {
+        DatabaseTarget::Sqlite(path) => open_sqlite(&path, config.acquire_timeout()).await,
+    }
+}
+
+async fn open_sqlite(
+    path: &Path,
+    acquire: Duration,
+) -> Result<(Dialect, DatabaseConnection, DatabaseConnection), OpenError> {
+    let at_path = |error: &dyn std::fmt::Display| {
+        OpenError::new(format!("the database {} cannot be opened: {error}", path.display()))
+    };
+    create_private(path).map_err(|e| at_path(&e))?;
+    // SeaORM's own options would write the URL into a trace span; the pools are sqlx's, and wrapped.
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT);
+    let pool = |options: SqliteConnectOptions, size: u32| {
+        SqlitePoolOptions::new()
+            .max_connections(size)
+            .min_connections(1)
+            .acquire_timeout(acquire)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .connect_with(options)
+    };
+    let writer = pool(options.clone(), 1).await.map_err(|e| at_path(&driver_text(&e)))?;
+    check_sqlite(&writer).await.map_err(|e| at_path(&e))?;
+    let reader = pool(options.pragma("query_only", "ON"), READERS).await.map_err(|e| at_path(&driver_text(&e)))?;
+    let found = fs::metadata(path).map_err(|e| at_path(&e))?;
+    let file = SqliteFile { path: path.to_owned(), device: found.dev(), inode: found.ino() };
+    Ok((Dialect::Sqlite(file), writer.into(), reader.into()))
+}
+
+/// Creates the file with mode 0600 in a folder with mode 0700 where they are missing. SQLite gives the log files the
+/// database file's mode, so this decides for all of them.
+fn create_private(path: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a library that is too old, another program's file, and a file that is damaged.
+async fn check_sqlite(pool: &SqlitePool) -> Result<(), String> {
+    let version: String = scalar(pool, "SELECT sqlite_version()").await?;
+    if parse_version(&version).is_none_or(|version| version < MIN_SQLITE_VERSION) {
+        let (major, minor, patch) = MIN_SQLITE_VERSION;
+        return Err(format!("SQLite {version} is too old, {major}.{minor}.{patch} is needed"));
+    }
+    let tables: i64 = scalar(pool, "SELECT count(*) FROM sqlite_schema").await?;
+    let mark: i32 = scalar(pool, "PRAGMA application_id").await?;
+    if mark == APPLICATION_ID {
+        return Ok(());
+    }
+    if tables != 0 || mark != 0 {
+        return Err("it is not a Rolecall database".into());
+    }
+    let mark = format!("PRAGMA application_id = {APPLICATION_ID}");
+    sqlx::query(sqlx::AssertSqlSafe(mark)).execute(pool).await.map_err(|e| driver_text(&e))?;
+    Ok(())
+}
+
+async fn scalar<T>(pool: &SqlitePool, sql: &'static str) -> Result<T, String>
+where
+    T: for<'r> sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite> + Send + Unpin,
+{
+    sqlx::query_scalar(sql).fetch_one(pool).await.map_err(|e| driver_text(&e))
+}
+
+/// The database's own words, without the driver's wrapping.
+fn driver_text(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => error.message().to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
+    let mut parts = text.split('.').map(u32::from_str);
+    let mut next = || parts.next()?.ok();
+    Some((next()?, next()?, next()?))
+}

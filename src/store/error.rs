@@ -1,0 +1,133 @@
+//! What the database's errors mean to a caller, told by their codes: messages differ between databases and versions.
+
+use std::time::Duration;
+
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
+
+use crate::error::{Error, Reason};
+
+/// When to try again after the database could not be reached.
+const RETRY_UNAVAILABLE: Duration = Duration::from_secs(1);
+
+/// Why the database could not be opened, in one line for the operator. It never carries a password.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct OpenError(pub String);
+
+impl OpenError {
+    pub(super) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+/// What a code of SQLite or PostgreSQL stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    Unique,
+    Check,
+    Retry,
+    Unavailable,
+    Other,
+}
+
+/// SQLite's extended result codes are decimal, PostgreSQL's SQLSTATEs have five characters, so one list serves both.
+fn classify(code: &str) -> Class {
+    match code {
+        // SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE
+        "23505" | "1555" | "2067" => Class::Unique,
+        // SQLITE_CONSTRAINT_CHECK
+        "23514" | "275" => Class::Check,
+        // serialization_failure, deadlock_detected; SQLITE_BUSY, SQLITE_LOCKED, SQLITE_BUSY_RECOVERY, SQLITE_BUSY_SNAPSHOT
+        "40001" | "40P01" | "5" | "6" | "261" | "517" => Class::Retry,
+        // SQLITE_READONLY, IOERR, FULL, CANTOPEN and PostgreSQL's classes 08 (connection), 53 (resources), 57 (shutdown)
+        "8" | "10" | "13" | "14" => Class::Unavailable,
+        code if code.len() == 5 && ["08", "53", "57"].iter().any(|class| code.starts_with(class)) => Class::Unavailable,
+        // Extended codes keep the primary one in their low byte.
+        code => match code.parse::<u32>().map(|code| code & 0xff) {
+            Ok(8 | 10 | 13 | 14) if code.len() < 5 => Class::Unavailable,
+            _ => Class::Other,
+        },
+    }
+}
+
+fn class_of(error: &DbErr) -> Class {
+    match error {
+        DbErr::ConnectionAcquire(ConnAcquireErr::Timeout | ConnAcquireErr::ConnectionClosed) => Class::Unavailable,
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => class_of_driver(error),
+        _ => Class::Other,
+    }
+}
+
+fn class_of_driver(error: &sqlx::Error) -> Class {
+    match error {
+        sqlx::Error::Database(error) => error.code().map_or(Class::Other, |code| classify(&code)),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => Class::Unavailable,
+        _ => Class::Other,
+    }
+}
+
+/// The answer to a call whose query failed.
+pub(super) fn refused(error: DbErr) -> Error {
+    match class_of(&error) {
+        Class::Unavailable => Error::new(Reason::DatabaseUnavailable).retry_after(RETRY_UNAVAILABLE).caused_by(error),
+        // A unique violation that nobody expected is a race that another transaction won; the retry finds its row.
+        Class::Retry | Class::Unique => Error::new(Reason::Conflict).caused_by(error),
+        Class::Check | Class::Other => Error::internal(error),
+    }
+}
+
+/// As [`refused`], where the one check that can fail is the one on the number of Owners.
+pub(super) fn refused_by_owner_count(error: DbErr) -> Error {
+    match class_of(&error) {
+        Class::Check => Error::new(Reason::LastOwner).caused_by(error),
+        _ => refused(error),
+    }
+}
+
+/// Whether the error is a unique violation.
+pub(super) fn is_unique_violation(error: &DbErr) -> bool {
+    class_of(error) == Class::Unique
+}
+
+/// A row that cannot be what we wrote.
+pub(super) fn corrupt(what: &'static str) -> Error {
+    Error::internal(format!("the database holds {what} that Rolecall did not write"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_of_both_databases_are_told_apart() {
+        for (code, class) in [
+            ("23505", Class::Unique),
+            ("2067", Class::Unique),
+            ("1555", Class::Unique),
+            ("23514", Class::Check),
+            ("275", Class::Check),
+            ("40001", Class::Retry),
+            ("40P01", Class::Retry),
+            ("5", Class::Retry),
+            ("517", Class::Retry),
+            ("13", Class::Unavailable),
+            ("266", Class::Unavailable),
+            ("778", Class::Unavailable),
+            ("1032", Class::Unavailable),
+            ("08006", Class::Unavailable),
+            ("57P01", Class::Unavailable),
+            ("53300", Class::Unavailable),
+            ("787", Class::Other),
+            ("23503", Class::Other),
+            ("42601", Class::Other),
+        ] {
+            assert_eq!(classify(code), class, "{code}");
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Memberships: who belongs to a workspace, with which role.
+
+use sea_orm::sea_query::{Cond, Condition, Expr, ExprTrait, LikeExpr};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use crate::clock::Timestamp;
+use crate::error::{Reason, Result};
+use crate::model::{
+    Account, EmailAddress, Member, Name, Page, PageRequest, Position, Role, UserId, UserState, WorkspaceId,
+    WorkspaceMembership, fold_for_search,
+};
+
+use super::entity::{membership, workspace};
+use super::error::{corrupt, refused, refused_by_owner_count};
+use super::{Store, Write};
+
+use membership::Column as M;
+
+/// Which members to list.
+#[derive(Clone, Debug, Default)]
+pub struct MemberFilter {
+    /// Empty means every role.
+    pub roles: Vec<Role>,
+    /// A part of the name or the address, literally, in any case. Empty means all.
+    pub query: String,
+    pub include_removed: bool,
+}
+
+impl Store {
+    /// Members by address.
+    pub async fn members(
+        &self,
+        workspace: WorkspaceId,
+        filter: &MemberFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Member>> {
+        let mut query = membership::Entity::find().filter(M::WorkspaceId.eq(workspace.uuid()));
+        if !filter.include_removed {
+            query = query.filter(M::RemovedAt.is_null());
+        }
+        if !filter.roles.is_empty() {
+            query = query.filter(M::Role.is_in(filter.roles.iter().map(|role| role.number())));
+        }
+        if !filter.query.is_empty() {
+            let pattern = LikeExpr::new(format!("%{}%", escape_like(&fold_for_search(&filter.query)))).escape('\\');
+            query = query.filter(Expr::col(M::SearchText).like(pattern));
+        }
+        if let Some(Position { text, id, .. }) = &page.after {
+            let later = M::Email.gt(text.as_str());
+            query = query
+                .filter(Cond::any().add(later).add(Cond::all().add(M::Email.eq(text.as_str())).add(M::UserId.gt(*id))));
+        }
+        let rows = query
+            .order_by_asc(M::Email)
+            .order_by_asc(M::UserId)
+            .limit(page.size + 1)
+            .all(self.reader())
+            .await
+            .map_err(refused)?;
+        let members = rows.into_iter().map(from_row).collect::<Result<Vec<_>>>()?;
+        Ok(Page::cut(members, page.size, |member| Position::at_text(member.email.as_str(), member.user_id.uuid())))
+    }
+
+    /// A member, active or removed.
+    pub async fn member(&self, workspace: WorkspaceId, user: UserId) -> Result<Member> {
+        find(self.reader(), workspace, user).await?.ok_or_else(|| Reason::UserNotFound.into())
+    }
+
+    /// The members among `users`, active or removed, in no particular order.
+    pub async fn members_among(&self, workspace: WorkspaceId, users: &[UserId]) -> Result<Vec<Member>> {
+        let rows = membership::Entity::find()
+            .filter(M::WorkspaceId.eq(workspace.uuid()))
+            .filter(M::UserId.is_in(users.iter().map(|user| user.uuid())))
+            .all(self.reader())
+            .await
+            .map_err(refused)?;
+        rows.into_iter().map(from_row).collect()
+    }
+
+    /// A user's own active memberships, in the order of joining.
+    pub async fn memberships_of(&self, user: UserId, page: &PageRequest) -> Result<Page<WorkspaceMembership>> {
+        let mut query = of_user(user).find_also_related(workspace::Entity);
+        if let Some(Position { number, id, .. }) = &page.after {
+            let later = M::JoinedAt.gt(*number);
+            query = query.filter(
+                Cond::any().add(later).add(Cond::all().add(M::JoinedAt.eq(*number)).add(M::WorkspaceId.gt(*id))),
+            );
+        }
+        let rows = query
+            .order_by_asc(M::JoinedAt)
+            .order_by_asc(M::WorkspaceId)
+            .limit(page.size + 1)
+            .all(self.reader())
+            .await
+            .map_err(refused)?;
+        let page = Page::cut(rows, page.size, |(row, _)| {
+            Position::at_time(Timestamp::from_micros(row.joined_at), row.workspace_id)
+        });
+        let mut found = Vec::with_capacity(page.rows.len());
+        for (row, workspace) in page.rows {
+            let workspace = workspace.ok_or_else(|| corrupt("a membership of no workspace"))?;
+            found.push(WorkspaceMembership {
+                workspace_id: WorkspaceId::new(row.workspace_id),
+                workspace_name: Name::from_stored(workspace.name),
+                role: role(row.role)?,
+            });
+        }
+        Ok(Page { rows: found, next: page.next })
+    }
+
+    /// Where a sign-in that names no workspace goes: the workspace signed in to last, else the one joined first.
+    pub async fn default_workspace_of(&self, user: UserId) -> Result<Option<WorkspaceId>> {
+        let row = of_user(user)
+            .order_by_desc(Expr::col(M::LastSignInAt).if_null(-1))
+            .order_by_asc(M::JoinedAt)
+            .order_by_asc(M::WorkspaceId)
+            .one(self.reader())
+            .await
+            .map_err(refused)?;
+        Ok(row.map(|row| WorkspaceId::new(row.workspace_id)))
+    }
+}
+
+/// A change of one membership.
+pub enum MembershipChange<'a> {
+    /// Begins it, for the first time or again.
+    Join {
+        account: &'a Account,
+        role: Role,
+    },
+    Role(Role),
+    End,
+}
+
+impl Write {
+    /// As [`Store::member`], as of this transaction.
+    pub async fn member(&self, workspace: WorkspaceId, user: UserId) -> Result<Member> {
+        self.find_member(workspace, user).await?.ok_or_else(|| Reason::UserNotFound.into())
+    }
+
+    pub async fn find_member(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<Member>> {
+        find(&self.txn, workspace, user).await
+    }
+
+    /// The role that a user has in a workspace, if any.
+    pub async fn role_of(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<Role>> {
+        active_role(&self.txn, workspace, user).await
+    }
+
+    /// The active member with this address, if any.
+    pub async fn active_member_by_email(&self, workspace: WorkspaceId, email: &EmailAddress) -> Result<Option<Member>> {
+        let row = membership::Entity::find()
+            .filter(M::WorkspaceId.eq(workspace.uuid()))
+            .filter(M::Email.eq(email.as_str()))
+            .filter(M::RemovedAt.is_null())
+            .one(&self.txn)
+            .await
+            .map_err(refused)?;
+        row.map(from_row).transpose()
+    }
+
+    /// Begins, changes or ends a membership and keeps the number of Owners in step. Every write of a membership's role
+    /// or state goes through here, so that the database's own check on that number can be relied on.
+    ///
+    /// # Errors
+    /// `LAST_OWNER` if the database refuses to be left without an Owner.
+    pub async fn change_membership(
+        &mut self,
+        workspace: WorkspaceId,
+        user: UserId,
+        before: Option<&Member>,
+        change: MembershipChange<'_>,
+    ) -> Result<()> {
+        let role_before = before.filter(|member| member.state == UserState::Active).map(|member| member.role);
+        let role_after = match &change {
+            MembershipChange::Join { role, .. } | MembershipChange::Role(role) => Some(*role),
+            MembershipChange::End => None,
+        };
+        let owners = |role: Option<Role>| i64::from(role == Some(Role::Owner));
+        self.add_owners(workspace, owners(role_after) - owners(role_before)).await?;
+        match change {
+            MembershipChange::Join { account, role } => self.join(workspace, before.is_some(), account, role).await,
+            MembershipChange::Role(role) => {
+                self.update_membership(workspace, user, M::Role, Expr::value(number(role))).await
+            }
+            MembershipChange::End => {
+                let now = self.op.now.as_micros();
+                self.update_membership(workspace, user, M::RemovedAt, Expr::value(now)).await
+            }
+        }
+    }
+
+    /// The net change of the number of Owners, in one statement, under the check of the table.
+    async fn add_owners(&mut self, workspace: WorkspaceId, change: i64) -> Result<()> {
+        use workspace::Column as W;
+        if change == 0 {
+            return Ok(());
+        }
+        let mut update = workspace::Entity::update_many()
+            .col_expr(W::OwnerCount, ExprTrait::add(Expr::col(W::OwnerCount), change))
+            .filter(W::Id.eq(workspace.uuid()));
+        if change > 0 {
+            update = update.col_expr(W::FoundedAt, Expr::col(W::FoundedAt).if_null(self.op.now.as_micros()));
+        }
+        update.exec(&self.txn).await.map_err(refused_by_owner_count)?;
+        Ok(())
+    }
+
+    async fn join(&mut self, workspace: WorkspaceId, again: bool, account: &Account, role: Role) -> Result<()> {
+        let row = membership::ActiveModel {
+            workspace_id: Set(workspace.uuid()),
+            user_id: Set(account.user_id.uuid()),
+            role: Set(number(role)),
+            email: Set(account.email.as_str().to_owned()),
+            display_name: Set(account.display_name.as_str().to_owned()),
+            search_text: Set(search_text(&account.email, &account.display_name)),
+            joined_at: Set(self.op.now.as_micros()),
+            removed_at: Set(None),
+            last_seen_at: Set(None),
+            last_sign_in_at: Set(None),
+        };
+        if again {
+            membership::Entity::update(row).exec(&self.txn).await.map_err(refused)?;
+        } else {
+            membership::Entity::insert(row).exec_without_returning(&self.txn).await.map_err(refused)?;
+        }
+        Ok(())
+    }
+
+    /// Remembers that the member signed in here last.
+    pub async fn note_sign_in(&mut self, workspace: WorkspaceId, user: UserId) -> Result<()> {
+        let now = self.op.now.as_micros();
+        self.update_membership(workspace, user, M::LastSignInAt, Expr::value(now)).await
+    }
+
+    /// Renames the copies in a user's active memberships; ended ones keep the name that they ended with.
+    pub async fn rename_memberships(&mut self, user: UserId, email: &EmailAddress, name: &Name) -> Result<()> {
+        membership::Entity::update_many()
+            .col_expr(M::DisplayName, Expr::value(name.as_str()))
+            .col_expr(M::SearchText, Expr::value(search_text(email, name)))
+            .filter(M::UserId.eq(user.uuid()))
+            .filter(M::RemovedAt.is_null())
+            .exec(&self.txn)
+            .await
+            .map_err(refused)?;
+        Ok(())
+    }
+
+    async fn update_membership(&mut self, workspace: WorkspaceId, user: UserId, column: M, value: Expr) -> Result<()> {
+        membership::Entity::update_many()
+            .col_expr(column, value)
+            .filter(key(workspace, user))
+            .exec(&self.txn)
+            .await
+            .map_err(refused)?;
+        Ok(())
+    }
+}
+
+pub(super) async fn active_role<C: ConnectionTrait>(
+    db: &C,
+    workspace: WorkspaceId,
+    user: UserId,
+) -> Result<Option<Role>> {
+    let found: Option<i16> = membership::Entity::find()
+        .select_only()
+        .column(M::Role)
+        .filter(key(workspace, user))
+        .filter(M::RemovedAt.is_null())
+        .into_tuple()
+        .one(db)
+        .await
+        .map_err(refused)?;
+    found.map(role).transpose()
+}
+
+async fn find<C: ConnectionTrait>(db: &C, workspace: WorkspaceId, user: UserId) -> Result<Option<Member>> {
+    let row = membership::Entity::find().filter(key(workspace, user)).one(db).await.map_err(refused)?;
+    row.map(from_row).transpose()
+}
+
+fn key(workspace: WorkspaceId, user: UserId) -> Condition {
+    Cond::all().add(M::WorkspaceId.eq(workspace.uuid())).add(M::UserId.eq(user.uuid()))
+}
+
+fn of_user(user: UserId) -> sea_orm::Select<membership::Entity> {
+    membership::Entity::find().filter(M::UserId.eq(user.uuid())).filter(M::RemovedAt.is_null())
+}
+
+fn number(role: Role) -> i16 {
+    // Roles are numbered 1 to 4.
+    role.number() as i16
+}
+
+/// The role with this number in the database.
+pub(super) fn role(number: i16) -> Result<Role> {
+    Role::from_number(i32::from(number)).ok_or_else(|| corrupt("a role"))
+}
+
+/// Folded here, so that every database finds the same. The line feed keeps a query from matching across the two.
+fn search_text(email: &EmailAddress, name: &Name) -> String {
+    format!("{}\n{}", email.as_str(), fold_for_search(name.as_str()))
+}
+
+/// Makes the wildcards of LIKE mean themselves.
+fn escape_like(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
+
+fn from_row(row: membership::Model) -> Result<Member> {
+    Ok(Member {
+        workspace_id: WorkspaceId::new(row.workspace_id),
+        user_id: UserId::new(row.user_id),
+        email: EmailAddress::from_stored(row.email),
+        display_name: Name::from_stored(row.display_name),
+        role: role(row.role)?,
+        state: if row.removed_at.is_some() { UserState::Removed } else { UserState::Active },
+        join_time: Timestamp::from_micros(row.joined_at),
+        remove_time: row.removed_at.map(Timestamp::from_micros),
+        last_seen_time: row.last_seen_at.map(Timestamp::from_micros),
+    })
+}

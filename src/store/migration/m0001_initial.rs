@@ -1,0 +1,285 @@
+//! The first schema. Names are literal here: entities move on, this does not.
+
+use sea_orm_migration::prelude::*;
+
+pub struct Migration;
+
+impl MigrationName for Migration {
+    fn name(&self) -> &'static str {
+        "m0001_initial"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for table in [workspace(), user_account(), membership(), session(), invitation(), invitation_token()] {
+            manager.create_table(table).await?;
+        }
+        for table in [outbox(), audit_event(), service_key(), request_record()] {
+            manager.create_table(table).await?;
+        }
+        for index in indexes() {
+            manager.create_index(index).await?;
+        }
+        Ok(())
+    }
+}
+
+fn table(name: &'static str) -> TableCreateStatement {
+    Table::create().table(name).take()
+}
+
+fn id(name: &'static str) -> ColumnDef {
+    ColumnDef::new(name).uuid().not_null().take()
+}
+
+fn maybe_id(name: &'static str) -> ColumnDef {
+    ColumnDef::new(name).uuid().take()
+}
+
+fn text(name: &'static str) -> ColumnDef {
+    ColumnDef::new(name).text().not_null().take()
+}
+
+fn moment(name: &'static str) -> ColumnDef {
+    ColumnDef::new(name).big_integer().not_null().take()
+}
+
+fn maybe_moment(name: &'static str) -> ColumnDef {
+    ColumnDef::new(name).big_integer().take()
+}
+
+fn hash(name: &'static str) -> ColumnDef {
+    ColumnDef::new(name).binary().not_null().take()
+}
+
+fn small(name: &'static str) -> ColumnDef {
+    ColumnDef::new(name).small_integer().not_null().take()
+}
+
+fn integer(name: &'static str) -> ColumnDef {
+    ColumnDef::new(name).integer().not_null().take()
+}
+
+fn flag(name: &'static str) -> ColumnDef {
+    ColumnDef::new(name).boolean().not_null().take()
+}
+
+fn references(column: &'static str, table: &'static str) -> ForeignKeyCreateStatement {
+    ForeignKey::create().from_col(column).to(table, "id").take()
+}
+
+fn role_is_known() -> Expr {
+    Expr::col("role").between(1, 4)
+}
+
+fn workspace() -> TableCreateStatement {
+    table("workspace")
+        .col(id("id").primary_key())
+        .col(text("name"))
+        .col(moment("revision"))
+        .col(moment("created_at"))
+        .col(maybe_moment("founded_at"))
+        .col(moment("owner_count"))
+        // A workspace that has had an Owner always keeps one. The use cases see to it; this is the second lock.
+        .check(Expr::col("founded_at").is_null().or(Expr::col("owner_count").gte(1)))
+        .check(Expr::col("owner_count").gte(0))
+        .take()
+}
+
+fn user_account() -> TableCreateStatement {
+    table("user_account")
+        .col(id("id").primary_key())
+        .col(text("email").unique_key())
+        .col(text("display_name"))
+        .col(text("password_hash"))
+        .col(moment("revision"))
+        .col(moment("created_at"))
+        .take()
+}
+
+fn membership() -> TableCreateStatement {
+    table("membership")
+        .col(id("workspace_id"))
+        .col(id("user_id"))
+        .col(small("role"))
+        .col(text("email"))
+        .col(text("display_name"))
+        .col(text("search_text"))
+        .col(moment("joined_at"))
+        .col(maybe_moment("removed_at"))
+        .col(maybe_moment("last_seen_at"))
+        .col(maybe_moment("last_sign_in_at"))
+        .primary_key(Index::create().col("workspace_id").col("user_id"))
+        .foreign_key(&mut references("workspace_id", "workspace"))
+        .foreign_key(&mut references("user_id", "user_account"))
+        .check(role_is_known())
+        .take()
+}
+
+fn session() -> TableCreateStatement {
+    table("session")
+        .col(id("id").primary_key())
+        .col(hash("token_hash").unique_key())
+        .col(id("sign_in_id"))
+        .col(id("user_id"))
+        .col(id("workspace_id"))
+        .col(moment("created_at"))
+        .col(moment("last_used_at"))
+        .col(moment("expires_at"))
+        .col(moment("authenticated_at"))
+        .col(maybe_moment("ended_at"))
+        .col(flag("signed_out"))
+        .col(text("user_agent"))
+        .col(text("client_address"))
+        // A session without a membership cannot exist, not even for a moment.
+        .foreign_key(
+            ForeignKey::create()
+                .from_col("workspace_id")
+                .from_col("user_id")
+                .to_tbl("membership")
+                .to_col("workspace_id")
+                .to_col("user_id"),
+        )
+        .take()
+}
+
+fn invitation() -> TableCreateStatement {
+    table("invitation")
+        .col(id("id").primary_key())
+        .col(id("workspace_id"))
+        .col(text("email"))
+        .col(small("role"))
+        .col(integer("issue"))
+        .col(maybe_id("invited_by"))
+        .col(moment("created_at"))
+        .col(moment("expires_at"))
+        .col(maybe_moment("accepted_at"))
+        .col(maybe_id("accepted_by"))
+        .col(maybe_moment("canceled_at"))
+        .col(flag("replaced"))
+        .col(flag("founding"))
+        .col(ColumnDef::new("delivery_state").small_integer())
+        .col(integer("attempt_count"))
+        .col(maybe_moment("last_attempt_at"))
+        .col(text("last_error"))
+        .foreign_key(&mut references("workspace_id", "workspace"))
+        .check(role_is_known())
+        .check(Expr::col("accepted_at").is_null().or(Expr::col("canceled_at").is_null()))
+        .take()
+}
+
+fn invitation_token() -> TableCreateStatement {
+    table("invitation_token")
+        .col(hash("token_hash").primary_key())
+        .col(id("invitation_id"))
+        .col(integer("issue"))
+        .col(moment("created_at"))
+        .foreign_key(&mut references("invitation_id", "invitation"))
+        .take()
+}
+
+fn outbox() -> TableCreateStatement {
+    table("outbox")
+        .col(id("id").primary_key())
+        .col(id("workspace_id"))
+        .col(id("invitation_id"))
+        .col(integer("issue"))
+        .col(moment("created_at"))
+        .col(moment("next_attempt_at"))
+        .col(integer("attempt_count"))
+        .col(maybe_id("lease_id"))
+        .col(maybe_moment("leased_until"))
+        .col(maybe_moment("settled_at"))
+        .foreign_key(&mut references("invitation_id", "invitation"))
+        .take()
+}
+
+fn audit_event() -> TableCreateStatement {
+    table("audit_event")
+        .col(id("id").primary_key())
+        .col(id("workspace_id"))
+        .col(small("action"))
+        .col(small("actor_kind"))
+        .col(maybe_id("actor_user_id"))
+        .col(ColumnDef::new("actor_name").text())
+        .col(maybe_id("target_user_id"))
+        .col(maybe_id("target_invitation_id"))
+        .col(moment("occurred_at"))
+        .col(text("client_address"))
+        .col(text("details"))
+        .col(integer("repeat_count"))
+        .foreign_key(&mut references("workspace_id", "workspace"))
+        .take()
+}
+
+fn service_key() -> TableCreateStatement {
+    table("service_key")
+        .col(id("id").primary_key())
+        // Unique for ever: a name is never used again.
+        .col(text("name").unique_key())
+        .col(hash("key_hash").unique_key())
+        .col(integer("scopes"))
+        .col(maybe_id("workspace_id"))
+        .col(moment("created_at"))
+        .col(maybe_moment("expires_at"))
+        .col(maybe_moment("revoked_at"))
+        .col(maybe_moment("last_used_at"))
+        .foreign_key(&mut references("workspace_id", "workspace"))
+        .take()
+}
+
+fn request_record() -> TableCreateStatement {
+    table("request_record")
+        .col(id("owner_id"))
+        .col(text("method"))
+        .col(id("request_id"))
+        .col(hash("fingerprint"))
+        .col(id("resource_id"))
+        .col(moment("created_at"))
+        .primary_key(Index::create().col("owner_id").col("method").col("request_id"))
+        .take()
+}
+
+fn index(name: &'static str, table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
+    let mut index = Index::create().name(name).table(table).take();
+    for column in columns {
+        index.col(*column);
+    }
+    index
+}
+
+fn indexes() -> Vec<IndexCreateStatement> {
+    let open = || Expr::col("accepted_at").is_null().and(Expr::col("canceled_at").is_null());
+    vec![
+        // `bootstrap --if-absent` looks a workspace up by name.
+        index("workspace_by_name", "workspace", &["name"]),
+        index("membership_by_email", "membership", &["workspace_id", "email", "user_id"]),
+        index("membership_by_user", "membership", &["user_id"]),
+        index("session_live_by_user", "session", &["user_id", "created_at"])
+            .cond_where(Expr::col("ended_at").is_null())
+            .take(),
+        index("session_by_sign_in", "session", &["sign_in_id"]),
+        index("session_by_membership", "session", &["workspace_id", "user_id"])
+            .cond_where(Expr::col("ended_at").is_null())
+            .take(),
+        index("session_by_end", "session", &["ended_at"]),
+        index("session_by_expiry", "session", &["expires_at"]),
+        index("session_by_use", "session", &["last_used_at"]),
+        // One open invitation for an address: 64 at once cannot make two.
+        index("invitation_open", "invitation", &["workspace_id", "email"]).unique().cond_where(open()).take(),
+        index("invitation_by_time", "invitation", &["workspace_id", "created_at", "id"]),
+        index("invitation_open_by_sender", "invitation", &["workspace_id", "invited_by"]).cond_where(open()).take(),
+        index("invitation_token_by_invitation", "invitation_token", &["invitation_id"]),
+        index("invitation_token_by_time", "invitation_token", &["created_at"]),
+        index("outbox_due", "outbox", &["next_attempt_at"]).cond_where(Expr::col("settled_at").is_null()).take(),
+        index("outbox_by_invitation", "outbox", &["invitation_id"]),
+        index("outbox_by_settlement", "outbox", &["settled_at"]),
+        index("audit_by_time", "audit_event", &["workspace_id", "occurred_at", "id"]),
+        index("audit_by_actor", "audit_event", &["workspace_id", "actor_user_id", "occurred_at", "id"]),
+        index("audit_by_target", "audit_event", &["workspace_id", "target_user_id", "occurred_at", "id"]),
+        index("audit_by_age", "audit_event", &["occurred_at"]),
+        index("request_record_by_age", "request_record", &["created_at"]),
+    ]
+}

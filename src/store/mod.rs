@@ -1,0 +1,202 @@
+//! The database: the only place that knows SeaORM.
+//!
+//! Reads go through [`Store`], changes through [`Write`], a transaction as a guard: it commits by `commit`, and whatever
+//! else happens to it rolls it back. It belongs to the use case; nothing in here opens one of its own. What must stay
+//! true of it:
+//!
+//! - **Opening one settles the caller's right.** It locks the workspace by setting its revision, and then, in a second
+//!   statement, reads the caller's session and membership (or key) again and holds the method's rule against them. One
+//!   statement that locked and read would see the role from before the other transaction's commit.
+//! - **One lock order**: workspace (the target's), user, sessions.
+//! - **`begin` runs in a task of its own.** A begin that is canceled halfway leaves a connection inside a transaction
+//!   that nobody owns (sqlx issue 4393).
+//! - **Never two at once in one task**: on SQLite the second waits for the first.
+//! - Every query takes the workspace; there is no look-up across tenants but by token, by address, or by the system.
+
+mod access;
+mod audit;
+mod dialect;
+mod entity;
+mod error;
+mod invitations;
+mod links;
+mod memberships;
+mod migration;
+mod outbox;
+mod requests;
+mod schema;
+mod service_keys;
+mod sessions;
+mod sweep;
+mod users;
+mod workspaces;
+
+use std::sync::Arc;
+
+use sea_orm::{ColumnTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, QueryFilter, TransactionTrait};
+
+use crate::authz::{Caller, Op, gate};
+use crate::config::DatabaseConfig;
+use crate::error::{Error, Reason, Result};
+use crate::model::{UserId, WorkspaceId};
+
+pub use access::{KeyState, SessionState};
+pub use error::OpenError;
+pub use invitations::{InvitationFilter, NewInvitation};
+pub use links::InvitationLink;
+pub use memberships::{MemberFilter, MembershipChange};
+pub use outbox::{LeasedEmail, Settlement};
+pub use requests::RequestKey;
+pub use schema::SchemaState;
+pub use service_keys::{NewServiceKey, ServiceKey};
+pub use sessions::NewSession;
+pub use sweep::SweepLimits;
+
+use error::refused;
+
+/// The open database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store(Arc<Connections>);
+
+struct Connections {
+    dialect: dialect::Dialect,
+    writer: DatabaseConnection,
+    reader: DatabaseConnection,
+}
+
+impl Store {
+    /// Opens the database, creating it if the URL says a file that does not exist. The schema is not looked at.
+    pub async fn open(config: &DatabaseConfig) -> Result<Self, OpenError> {
+        let (dialect, writer, reader) = dialect::open(config).await?;
+        Ok(Self(Arc::new(Connections { dialect, writer, reader })))
+    }
+
+    /// Closes all connections; what was committed is on the disk already.
+    pub async fn close(&self) {
+        for pool in [&self.0.reader, &self.0.writer] {
+            if let Err(error) = pool.clone().close().await {
+                tracing::warn!(%error, "closing the database");
+            }
+        }
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<()> {
+        self.0.dialect.require_present()?;
+        self.reader().ping().await.map_err(refused)
+    }
+
+    /// Opens the transaction of an operation in its caller's workspace.
+    ///
+    /// # Errors
+    /// What the gate says of the caller by now, `WORKSPACE_REQUIRED`, `WORKSPACE_NOT_FOUND`, `DATABASE_UNAVAILABLE`, `CONFLICT`.
+    pub async fn write(&self, op: &Op) -> Result<Write> {
+        self.write_in(op, op.caller.workspace()?).await
+    }
+
+    /// Opens the transaction of an operation in `workspace`, which need not be the caller's.
+    pub async fn write_in(&self, op: &Op, workspace: WorkspaceId) -> Result<Write> {
+        let mut write = self.begin(op).await?;
+        write.lock_workspace(workspace).await?;
+        if let Caller::Session(session) = &op.caller
+            && session.workspace_id != workspace
+        {
+            // Its own workspace is not locked, so what could end the session meanwhile has to be: see the lock order.
+            write.lock_user(session.user_id).await?;
+        }
+        write.settle(op).await?;
+        Ok(write)
+    }
+
+    /// Opens a transaction that belongs to no workspace that exists yet.
+    pub async fn write_unscoped(&self, op: &Op) -> Result<Write> {
+        let mut write = self.begin(op).await?;
+        write.settle(op).await?;
+        Ok(write)
+    }
+
+    async fn begin(&self, op: &Op) -> Result<Write> {
+        self.0.dialect.require_present()?;
+        let connections = Arc::clone(&self.0);
+        let begin = async move { connections.writer.begin_with_options(connections.dialect.transaction()).await };
+        let txn = tokio::spawn(begin).await.map_err(Error::internal)?.map_err(refused)?;
+        Ok(Write { txn, op: op.clone() })
+    }
+
+    fn reader(&self) -> &DatabaseConnection {
+        &self.0.reader
+    }
+}
+
+/// An open write transaction. Dropped without `commit`, it is rolled back.
+pub struct Write {
+    txn: DatabaseTransaction,
+    /// The operation, with the caller as the database knows it inside this transaction.
+    op: Op,
+}
+
+impl Write {
+    /// Makes everything that was done in here permanent, durably.
+    ///
+    /// # Errors
+    /// Then nothing of it is.
+    pub async fn commit(self) -> Result<()> {
+        self.txn.commit().await.map_err(refused)
+    }
+
+    /// The operation, with the caller's standing as of this transaction. Use cases decide by this and not by what the
+    /// call came in with, since a right that was lost in the middle of a call is lost.
+    pub fn op(&self) -> &Op {
+        &self.op
+    }
+
+    /// Locks a user's row: whoever begins or ends sessions of a user does so first.
+    pub async fn lock_user(&mut self, user: UserId) -> Result<()> {
+        use entity::user;
+        user::Entity::update_many()
+            .col_expr(
+                user::Column::Revision,
+                sea_orm::sea_query::ExprTrait::add(sea_orm::sea_query::Expr::col(user::Column::Revision), 1),
+            )
+            .filter(user::Column::Id.eq(user.uuid()))
+            .exec(&self.txn)
+            .await
+            .map_err(refused)?;
+        Ok(())
+    }
+
+    async fn lock_workspace(&mut self, workspace: WorkspaceId) -> Result<()> {
+        use entity::workspace;
+        let locked = workspace::Entity::update_many()
+            .col_expr(
+                workspace::Column::Revision,
+                sea_orm::sea_query::ExprTrait::add(sea_orm::sea_query::Expr::col(workspace::Column::Revision), 1),
+            )
+            .filter(workspace::Column::Id.eq(workspace.uuid()))
+            .exec(&self.txn)
+            .await
+            .map_err(refused)?;
+        if locked.rows_affected == 0 { Err(Reason::WorkspaceNotFound.into()) } else { Ok(()) }
+    }
+
+    /// Reads the caller again and holds the rule against what it is now.
+    async fn settle(&mut self, op: &Op) -> Result<()> {
+        match &op.caller {
+            Caller::Session(session) => {
+                let now = access::live_session(&self.txn, session.session_id, op.now).await?;
+                self.op.caller = Caller::Session(now.ok_or(Reason::SessionEnded)?);
+            }
+            Caller::ServiceKey(key) => {
+                let now = access::live_key(&self.txn, key.key_id, op.now).await?;
+                let mut now = now.ok_or(Reason::ServiceKeyInvalid)?;
+                now.workspace = key.workspace;
+                self.op.caller = Caller::ServiceKey(now);
+            }
+            Caller::Anyone | Caller::SignedOut | Caller::Operator | Caller::System => {}
+        }
+        match op.rule {
+            Some(rule) => gate::admit(rule, &self.op.caller),
+            None => Ok(()),
+        }
+    }
+}

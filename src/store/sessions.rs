@@ -1,0 +1,201 @@
+//! Sessions. They are ended by a mark and swept later, so that ending one twice is known to be that.
+
+use sea_orm::sea_query::{Cond, Condition, Expr};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use crate::clock::Timestamp;
+use crate::crypto::TokenHash;
+use crate::error::{Reason, Result};
+use crate::model::{
+    MAX_SESSIONS_PER_USER, Page, PageRequest, Peer, Position, Session, SessionId, SessionLifetime, SignInId, UserId,
+    WorkspaceId,
+};
+
+use super::entity::session;
+use super::error::refused;
+use super::{Store, Write};
+
+use session::Column as S;
+
+/// A session to begin.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    pub session: Session,
+    pub token: TokenHash,
+}
+
+impl Store {
+    /// A user's own live sessions in all workspaces, newest first.
+    pub async fn live_sessions_of(
+        &self,
+        user: UserId,
+        lifetime: SessionLifetime,
+        now: Timestamp,
+        page: &PageRequest,
+    ) -> Result<Page<Session>> {
+        let mut query = session::Entity::find().filter(S::UserId.eq(user.uuid())).filter(live(lifetime, now));
+        if let Some(Position { number, id, .. }) = &page.after {
+            let earlier = S::CreatedAt.lt(*number);
+            query = query
+                .filter(Cond::any().add(earlier).add(Cond::all().add(S::CreatedAt.eq(*number)).add(S::Id.lt(*id))));
+        }
+        let rows = query
+            .order_by_desc(S::CreatedAt)
+            .order_by_desc(S::Id)
+            .limit(page.size + 1)
+            .all(self.reader())
+            .await
+            .map_err(refused)?;
+        let sessions = rows.into_iter().map(from_row).collect();
+        Ok(Page::cut(sessions, page.size, |session: &Session| {
+            Position::at_time(session.create_time, session.session_id.uuid())
+        }))
+    }
+
+    pub async fn session(&self, id: SessionId) -> Result<Session> {
+        find(self.reader(), id).await
+    }
+}
+
+impl Write {
+    /// Begins a session. The user's row is locked. If the user then has more than the most sessions, the oldest end.
+    pub async fn insert_session(&mut self, new: &NewSession, lifetime: SessionLifetime) -> Result<()> {
+        let session = &new.session;
+        let row = session::ActiveModel {
+            id: Set(session.session_id.uuid()),
+            token_hash: Set(new.token.to_vec()),
+            sign_in_id: Set(session.sign_in_id.uuid()),
+            user_id: Set(session.user_id.uuid()),
+            workspace_id: Set(session.workspace_id.uuid()),
+            created_at: Set(session.create_time.as_micros()),
+            last_used_at: Set(session.last_used_time.as_micros()),
+            expires_at: Set(session.expire_time.as_micros()),
+            authenticated_at: Set(session.authenticate_time.as_micros()),
+            ended_at: Set(None),
+            signed_out: Set(false),
+            user_agent: Set(session.peer.user_agent.clone()),
+            client_address: Set(session.peer.address.map(|address| address.to_string()).unwrap_or_default()),
+        };
+        session::Entity::insert(row).exec_without_returning(&self.txn).await.map_err(refused)?;
+        self.end_surplus_sessions(session.user_id, lifetime).await
+    }
+
+    async fn end_surplus_sessions(&mut self, user: UserId, lifetime: SessionLifetime) -> Result<()> {
+        let surplus: Vec<uuid::Uuid> = session::Entity::find()
+            .select_only()
+            .column(S::Id)
+            .filter(S::UserId.eq(user.uuid()))
+            .filter(live(lifetime, self.op.now))
+            .order_by_desc(S::CreatedAt)
+            .order_by_desc(S::Id)
+            .offset(MAX_SESSIONS_PER_USER)
+            .limit(MAX_SESSIONS_PER_USER)
+            .into_tuple()
+            .all(&self.txn)
+            .await
+            .map_err(refused)?;
+        if !surplus.is_empty() {
+            self.end(Cond::all().add(S::Id.is_in(surplus)), false).await?;
+        }
+        Ok(())
+    }
+
+    /// One of a user's own sessions, live or ended.
+    pub async fn session_of(&self, user: UserId, id: SessionId) -> Result<Session> {
+        let session = find(&self.txn, id).await?;
+        if session.user_id == user { Ok(session) } else { Err(Reason::SessionNotFound.into()) }
+    }
+
+    /// Ends a member's sessions in one workspace. Answers how many were live.
+    pub async fn end_sessions_in(
+        &mut self,
+        workspace: WorkspaceId,
+        user: UserId,
+        lifetime: SessionLifetime,
+    ) -> Result<u64> {
+        let which = Cond::all().add(S::WorkspaceId.eq(workspace.uuid())).add(S::UserId.eq(user.uuid()));
+        self.end_counting_live(which, lifetime, false).await
+    }
+
+    /// Ends every session of a sign-in. `by_sign_out` says that the sign-in did it itself.
+    pub async fn end_sign_in(
+        &mut self,
+        user: UserId,
+        sign_in: SignInId,
+        lifetime: SessionLifetime,
+        by_sign_out: bool,
+    ) -> Result<u64> {
+        let which = Cond::all().add(S::UserId.eq(user.uuid())).add(S::SignInId.eq(sign_in.uuid()));
+        self.end_counting_live(which, lifetime, by_sign_out).await
+    }
+
+    /// Ends all sign-ins of a user but one, in all workspaces.
+    pub async fn end_other_sign_ins(&mut self, user: UserId, keep: SignInId, lifetime: SessionLifetime) -> Result<u64> {
+        let which = Cond::all().add(S::UserId.eq(user.uuid())).add(S::SignInId.ne(keep.uuid()));
+        self.end_counting_live(which, lifetime, false).await
+    }
+
+    /// Notes that the password of a sign-in was given again.
+    pub async fn refresh_sign_in(&mut self, user: UserId, sign_in: SignInId) -> Result<()> {
+        session::Entity::update_many()
+            .col_expr(S::AuthenticatedAt, Expr::value(self.op.now.as_micros()))
+            .filter(S::UserId.eq(user.uuid()))
+            .filter(S::SignInId.eq(sign_in.uuid()))
+            .exec(&self.txn)
+            .await
+            .map_err(refused)?;
+        Ok(())
+    }
+
+    /// Those that time has ended already are marked as well, so that no other setting or clock can revive them; they just
+    /// do not count.
+    async fn end_counting_live(
+        &mut self,
+        which: Condition,
+        lifetime: SessionLifetime,
+        by_sign_out: bool,
+    ) -> Result<u64> {
+        let ended = self.end(which.clone().add(live(lifetime, self.op.now)), by_sign_out).await?;
+        self.end(which, by_sign_out).await?;
+        Ok(ended)
+    }
+
+    async fn end(&mut self, which: Condition, by_sign_out: bool) -> Result<u64> {
+        let ended = session::Entity::update_many()
+            .col_expr(S::EndedAt, Expr::value(self.op.now.as_micros()))
+            .col_expr(S::SignedOut, Expr::value(by_sign_out))
+            .filter(which)
+            .filter(S::EndedAt.is_null())
+            .exec(&self.txn)
+            .await
+            .map_err(refused)?;
+        Ok(ended.rows_affected)
+    }
+}
+
+async fn find<C: ConnectionTrait>(db: &C, id: SessionId) -> Result<Session> {
+    let row = session::Entity::find_by_id(id.uuid()).one(db).await.map_err(refused)?;
+    Ok(from_row(row.ok_or(Reason::SessionNotFound)?))
+}
+
+/// What a session has to be to count as live at `now`.
+fn live(lifetime: SessionLifetime, now: Timestamp) -> Condition {
+    Cond::all()
+        .add(S::EndedAt.is_null())
+        .add(S::ExpiresAt.gt(now.as_micros()))
+        .add(S::LastUsedAt.gt(now.minus(lifetime.idle).as_micros()))
+}
+
+fn from_row(row: session::Model) -> Session {
+    Session {
+        session_id: SessionId::new(row.id),
+        sign_in_id: SignInId::new(row.sign_in_id),
+        workspace_id: WorkspaceId::new(row.workspace_id),
+        user_id: UserId::new(row.user_id),
+        create_time: Timestamp::from_micros(row.created_at),
+        last_used_time: Timestamp::from_micros(row.last_used_at),
+        expire_time: Timestamp::from_micros(row.expires_at),
+        authenticate_time: Timestamp::from_micros(row.authenticated_at),
+        peer: Peer { address: row.client_address.parse().ok(), user_agent: row.user_agent },
+    }
+}

@@ -1,0 +1,78 @@
+//! Workspaces.
+
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+
+use crate::error::{Reason, Result};
+use crate::model::{Name, Workspace, WorkspaceId};
+
+use super::entity::workspace;
+use super::error::refused;
+use super::{Store, Write};
+
+impl Store {
+    pub async fn workspace(&self, id: WorkspaceId) -> Result<Workspace> {
+        find(self.reader(), id).await
+    }
+
+    /// The oldest workspace of that name.
+    pub async fn workspace_named(&self, name: &Name) -> Result<Option<Workspace>> {
+        let row = workspace::Entity::find()
+            .filter(workspace::Column::Name.eq(name.as_str()))
+            .order_by_asc(workspace::Column::CreatedAt)
+            .one(self.reader())
+            .await
+            .map_err(refused)?;
+        Ok(row.map(from_row))
+    }
+}
+
+impl Write {
+    pub async fn workspace(&self, id: WorkspaceId) -> Result<Workspace> {
+        find(&self.txn, id).await
+    }
+
+    /// Whether a workspace of that name exists, as of this transaction.
+    pub async fn workspace_name_taken(&self, name: &Name) -> Result<bool> {
+        let query = workspace::Entity::find().filter(workspace::Column::Name.eq(name.as_str()));
+        Ok(query.one(&self.txn).await.map_err(refused)?.is_some())
+    }
+
+    /// Creates a workspace without members.
+    pub async fn insert_workspace(&mut self, id: WorkspaceId, name: &Name) -> Result<()> {
+        let row = workspace::ActiveModel {
+            id: Set(id.uuid()),
+            name: Set(name.as_str().to_owned()),
+            revision: Set(1),
+            created_at: Set(self.op.now.as_micros()),
+            founded_at: Set(None),
+            owner_count: Set(0),
+        };
+        workspace::Entity::insert(row).exec_without_returning(&self.txn).await.map_err(refused)?;
+        Ok(())
+    }
+
+    pub async fn rename_workspace(&mut self, id: WorkspaceId, name: &Name) -> Result<()> {
+        workspace::Entity::update_many()
+            .col_expr(workspace::Column::Name, sea_orm::sea_query::Expr::value(name.as_str()))
+            .filter(workspace::Column::Id.eq(id.uuid()))
+            .exec(&self.txn)
+            .await
+            .map_err(refused)?;
+        Ok(())
+    }
+}
+
+async fn find<C: sea_orm::ConnectionTrait>(db: &C, id: WorkspaceId) -> Result<Workspace> {
+    let row = workspace::Entity::find_by_id(id.uuid()).one(db).await.map_err(refused)?;
+    Ok(from_row(row.ok_or(Reason::WorkspaceNotFound)?))
+}
+
+fn from_row(row: workspace::Model) -> Workspace {
+    Workspace {
+        workspace_id: WorkspaceId::new(row.id),
+        name: Name::from_stored(row.name),
+        create_time: crate::clock::Timestamp::from_micros(row.created_at),
+        found_time: row.founded_at.map(crate::clock::Timestamp::from_micros),
+        owner_count: row.owner_count,
+    }
+}

@@ -1,0 +1,45 @@
+//! Records use and refusals every few seconds, and sweeps every few minutes.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::error::Result;
+
+/// How often use is recorded. The contract says within a minute.
+const RECORD_INTERVAL: Duration = Duration::from_secs(10);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10 * 60);
+/// A server that has just been started has other things to do.
+const FIRST_SWEEP: Duration = Duration::from_secs(30);
+
+/// Keeps house for as long as it is not stopped, and leaves nothing unrecorded when it is.
+pub async fn run(app: App, stop: CancellationToken) {
+    let mut record = interval_at(Instant::now() + RECORD_INTERVAL, RECORD_INTERVAL);
+    let mut sweep = interval_at(Instant::now() + FIRST_SWEEP, SWEEP_INTERVAL);
+    record.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = app.refusal_noted() => warn("refusals", app.record_refusals(false).await),
+            _ = record.tick() => {
+                warn("use", app.record_use().await);
+                warn("refusals", app.record_refusals(false).await);
+            }
+            _ = sweep.tick() => match app.sweep().await {
+                Ok(swept) => tracing::debug!(?swept, "swept"),
+                Err(error) => warn("housekeeping", Err(error)),
+            },
+        }
+    }
+    warn("use", app.record_use().await);
+    warn("refusals", app.record_refusals(true).await);
+}
+
+fn warn(what: &str, outcome: Result<()>) {
+    if let Err(error) = outcome {
+        tracing::warn!(%error, cause = error.cause().map(tracing::field::display), "{what} could not be recorded");
+    }
+}
