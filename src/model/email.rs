@@ -100,9 +100,9 @@ fn canonical_domain(domain: &str) -> Result<String, &'static str> {
     // IDNA folds look-alikes (full-width letters, the Kelvin sign, the long s) into plain ASCII. An address that needs
     // such folding was not typed by its owner, and what a person reads must be what is stored.
     let (unicode, read_back) = idna::domain_to_unicode(&ascii);
-    if read_back.is_err()
-        || unicode != domain.to_lowercase().nfc().collect::<String>() && ascii != domain.to_ascii_lowercase()
-    {
+    let folds_to_ascii = |c: char| !c.is_ascii() && c.to_lowercase().nfc().all(|folded| folded.is_ascii());
+    let as_typed = unicode == domain.to_lowercase().nfc().collect::<String>() || ascii == domain.to_ascii_lowercase();
+    if read_back.is_err() || !as_typed || domain.chars().any(folds_to_ascii) {
         return Err("must not have look-alike characters after the @");
     }
     Ok(ascii)

@@ -1,0 +1,3 @@
+//! What people and services do with Rolecall, as sentences.
+
+mod membership;

@@ -1,0 +1,4 @@
+//! One test binary: it links once. A test's name is the sentence that it proves.
+
+mod flows;
+mod support;

@@ -1,0 +1,76 @@
+//! The program itself, as a child process on a port of its own.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child as Process, Command, Stdio};
+
+use tonic::transport::{Channel, Endpoint};
+
+use super::As;
+
+/// The program with these arguments, with nothing of the environment but what is needed.
+pub fn rolecall(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rolecall"));
+    command.args(arguments).env_clear().stdin(Stdio::null());
+    command
+}
+
+/// A running server.
+pub struct Child {
+    process: Process,
+    pub address: String,
+}
+
+impl Child {
+    /// Starts `serve` on a database file, with mail as files beside it, and waits until it listens.
+    pub fn serve(database: &Path, more: &[&str]) -> Self {
+        let url = format!("sqlite://{}", database.display());
+        let mail = format!("file:{}", database.with_file_name("mail").display());
+        let mut arguments =
+            vec!["serve", "--database-url", &url, "--mail-url", &mail, "--grpc-listen", "127.0.0.1:0", "--log", "warn"];
+        arguments.extend(more);
+        Self::spawn(rolecall(&arguments))
+    }
+
+    /// Starts a prepared command and waits until it listens.
+    pub fn spawn(mut command: Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("it said {line:?}"));
+        Self { process, address: address.to_owned() }
+    }
+
+    pub async fn connect(&self) -> Channel {
+        Endpoint::from_shared(format!("http://{}", self.address)).unwrap().connect().await.unwrap()
+    }
+
+    /// Clients that send this token, or none.
+    pub async fn with_token(&self, token: Option<&str>) -> As {
+        As::new(self.connect().await, token.map(str::to_owned))
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// SIGTERM, and the exit status once it has ended.
+    pub fn terminate(mut self) -> Option<i32> {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.process.wait().unwrap().code()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

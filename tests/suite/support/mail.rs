@@ -1,0 +1,47 @@
+//! Mail as its reader gets it.
+
+use std::path::Path;
+
+use mailparse::{MailHeaderMap, parse_mail};
+
+#[derive(Clone, Debug)]
+pub struct Mail {
+    pub to: String,
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+}
+
+impl Mail {
+    /// The mail in a folder, oldest first.
+    pub fn all_in(folder: &Path) -> Vec<Self> {
+        let Ok(files) = std::fs::read_dir(folder) else {
+            return Vec::new();
+        };
+        let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        paths.retain(|path| !path.file_name().unwrap().to_string_lossy().starts_with('.'));
+        // The names begin with the time; files of one moment go by when they were written.
+        paths.sort_by_key(|path| (path.file_name().unwrap().to_owned(), path.metadata().unwrap().modified().unwrap()));
+        paths.iter().map(|path| Self::parse(&std::fs::read(path).unwrap())).collect()
+    }
+
+    pub fn parse(bytes: &[u8]) -> Self {
+        let mail = parse_mail(bytes).unwrap();
+        let part = |kind: &str| {
+            let part = mail.parts().find(|part| part.ctype.mimetype == kind).unwrap();
+            part.get_body().unwrap().replace("\r\n", "\n")
+        };
+        Self {
+            to: mail.headers.get_first_value("To").unwrap(),
+            subject: mail.headers.get_first_value("Subject").unwrap(),
+            text: part("text/plain"),
+            html: part("text/html"),
+        }
+    }
+
+    /// The token of the link.
+    pub fn token(&self) -> String {
+        let start = self.text.find("rci_").unwrap();
+        self.text[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || "_-".contains(*c)).collect()
+    }
+}

@@ -1,0 +1,13 @@
+//! What the tests stand on: a whole service in this process, or the program itself as a child.
+
+mod child;
+mod client;
+mod mail;
+mod refusal;
+mod world;
+
+pub use child::{Child, rolecall};
+pub use client::{As, metadata};
+pub use mail::Mail;
+pub use refusal::{Refused, refused};
+pub use world::{PASSWORD, Person, World};

@@ -1,0 +1,56 @@
+//! What a refused call says.
+
+use std::collections::HashMap;
+
+use tonic::{Code, Response, Status};
+use tonic_types::StatusExt;
+
+/// A refusal, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub code: Code,
+    pub reason: String,
+    pub message: String,
+    pub metadata: HashMap<String, String>,
+    /// Field and reason of each violation.
+    pub fields: Vec<(String, String)>,
+    pub retry_info: bool,
+}
+
+impl Refused {
+    /// Takes a status apart. Every error that the service makes has the form of the contract.
+    pub fn from_status(status: &Status) -> Self {
+        let details = status.get_error_details();
+        let info = details.error_info().unwrap_or_else(|| panic!("an error without ErrorInfo: {status:?}"));
+        assert_eq!(info.domain, "rolecall");
+        let violations = details.bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
+        if status.code() == Code::InvalidArgument && info.reason == "FIELD_INVALID" {
+            assert!(!violations.is_empty(), "an invalid field without a name: {status:?}");
+        }
+        let retry_info = details.retry_info().is_some();
+        if matches!(status.code(), Code::ResourceExhausted | Code::Unavailable) {
+            assert!(retry_info, "nothing says when to try again: {status:?}");
+        }
+        Self {
+            code: status.code(),
+            reason: info.reason.clone(),
+            message: status.message().to_owned(),
+            metadata: info.metadata.clone(),
+            fields: violations.into_iter().map(|violation| (violation.field, violation.reason)).collect(),
+            retry_info,
+        }
+    }
+
+    /// The reason alone, for comparing.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+/// The refusal of a call that must have been refused.
+pub fn refused<T: std::fmt::Debug>(result: Result<Response<T>, Status>) -> Refused {
+    match result {
+        Ok(response) => panic!("it was not refused: {:?}", response.into_inner()),
+        Err(status) => Refused::from_status(&status),
+    }
+}

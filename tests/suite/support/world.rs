@@ -1,0 +1,225 @@
+//! The service in this process: a real server on a real port and a database file of its own. The clock stands still
+//! until the test moves it, and no background work runs: the test sends the mail and keeps house when it wants to.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rolecall::app::{App, AppConfig};
+use rolecall::authz::ServiceScope;
+use rolecall::clock::{Clock, ManualClock, Timestamp};
+use rolecall::config::{DatabaseConfig, GrpcConfig, LinkConfig, SecurityConfig};
+use rolecall::grpc::pb::v1;
+use rolecall::mail::Mailer;
+use rolecall::model::{EmailAddress, Name, Role, WorkspaceId, parse_uuid};
+use rolecall::store::Store;
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tonic::transport::{Channel, Endpoint};
+
+use super::{As, Mail};
+
+/// A password that the policy takes.
+pub const PASSWORD: &str = "violet kettle orbit 77 lamp";
+
+/// 2026-01-01T00:00:00Z
+const START: Timestamp = Timestamp::from_micros(1_767_225_600_000_000);
+
+pub struct World {
+    pub app: App,
+    pub store: Store,
+    pub clock: ManualClock,
+    pub address: std::net::SocketAddr,
+    channel: Channel,
+    mailer: Arc<Mailer>,
+    mail: PathBuf,
+    folder: TempDir,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    serving: Option<JoinHandle<()>>,
+}
+
+/// Somebody with a session.
+#[derive(Clone, Debug)]
+pub struct Person {
+    pub user_id: String,
+    pub email: String,
+    pub token: String,
+    pub session_id: String,
+    pub workspace_id: String,
+}
+
+impl World {
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// As [`World::start`], with another configuration of the server.
+    pub async fn start_with(configure: impl FnOnce(&mut GrpcConfig)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (clock, manual) = Clock::manual(START);
+        let database = DatabaseConfig { database_url: format!("sqlite://{}", folder.path().join("test.db").display()) };
+        let store = Store::open(&database).await.unwrap();
+        store.migrate().await.unwrap();
+        let mail = folder.path().join("mail");
+        let mailer =
+            Mailer::from_url(&format!("file:{}", mail.display()).into(), "Rolecall <no-reply@rolecall.example>");
+        // What the tests are about is not how long a hash takes.
+        let security =
+            SecurityConfig { password_hash_memory: 64, password_hash_iterations: 1, ..SecurityConfig::default() };
+        let config = AppConfig {
+            security: &security,
+            links: LinkConfig::default(),
+            mail_domain: "rolecall.example".into(),
+            hashing_permits: 2,
+        };
+        let app = App::new(store.clone(), clock, config).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut grpc = GrpcConfig::on_loopback(address);
+        configure(&mut grpc);
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let serving = {
+            let app = app.clone();
+            tokio::spawn(async move {
+                let shutdown = async {
+                    let _ = stopped.await;
+                };
+                rolecall::grpc::serve(app, grpc, listener, shutdown).await.unwrap();
+            })
+        };
+        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+        Self {
+            app,
+            store,
+            clock: manual,
+            address,
+            channel,
+            mailer: Arc::new(mailer.unwrap()),
+            mail,
+            folder,
+            stop: Some(stop),
+            serving: Some(serving),
+        }
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("test.db")
+    }
+
+    /// Moves the clock on by a second, so that what follows is later.
+    pub fn tick(&self) {
+        self.clock.advance(Duration::from_secs(1));
+    }
+
+    /// Stops the server and waits until it has.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        if let Some(serving) = self.serving.take() {
+            serving.await.unwrap();
+        }
+        self.store.close().await;
+    }
+
+    /// Clients that send no credential.
+    pub fn nobody(&self) -> As {
+        As::new(self.channel.clone(), None)
+    }
+
+    /// Clients that send this person's session token.
+    pub fn by(&self, person: &Person) -> As {
+        self.with_token(&person.token)
+    }
+
+    /// Clients that send this token as it is.
+    pub fn with_token(&self, token: &str) -> As {
+        As::new(self.channel.clone(), Some(token.to_owned()))
+    }
+
+    /// A workspace with its first Owner.
+    pub async fn workspace(&self, name: &str, owner: &str) -> Person {
+        let name = Name::parse("name", name).unwrap();
+        let email = EmailAddress::parse("email", owner).unwrap();
+        let invitation = self.app.bootstrap(&name, &email, false).await.unwrap().unwrap();
+        self.accept(invitation.token.expose_secret(), "Olga Owner").await
+    }
+
+    /// Invites, reads the mail, accepts.
+    pub async fn join(&self, inviter: &Person, email: &str, role: Role) -> Person {
+        let token = self.invite(inviter, email, role).await;
+        let name = email.split('@').next().unwrap();
+        self.accept(&token, name).await
+    }
+
+    /// Invites and answers the token of the mailed link.
+    pub async fn invite(&self, inviter: &Person, email: &str, role: Role) -> String {
+        let request =
+            v1::CreateInvitationRequest { email: email.into(), role: role.number(), request_id: String::new() };
+        self.by(inviter).invitations().create_invitation(request).await.unwrap();
+        self.deliver().await;
+        self.mail_to(email).last().unwrap().token()
+    }
+
+    /// Accepts with [`PASSWORD`].
+    pub async fn accept(&self, token: &str, name: &str) -> Person {
+        let request = v1::AcceptInvitationRequest {
+            invitation_token: token.into(),
+            display_name: name.into(),
+            password: PASSWORD.into(),
+        };
+        let accepted = self.nobody().invitations().accept_invitation(request).await.unwrap().into_inner();
+        let (session, user) = (accepted.session.unwrap(), accepted.user.unwrap());
+        Person {
+            user_id: user.user_id,
+            email: user.email,
+            token: accepted.session_token,
+            session_id: session.session_id,
+            workspace_id: session.workspace_id,
+        }
+    }
+
+    /// Signs in with [`PASSWORD`], in the workspace that the service chooses.
+    pub async fn sign_in(&self, email: &str) -> Person {
+        let request = v1::SignInRequest { email: email.into(), password: PASSWORD.into(), ..Default::default() };
+        let signed_in = self.nobody().sessions().sign_in(request).await.unwrap().into_inner();
+        let session = signed_in.session.unwrap();
+        Person {
+            user_id: session.user_id,
+            email: email.into(),
+            token: signed_in.session_token,
+            session_id: session.session_id,
+            workspace_id: session.workspace_id,
+        }
+    }
+
+    /// A service key with these scopes, bound to a workspace or not.
+    pub async fn service_key(&self, name: &str, scopes: &[ServiceScope], workspace: Option<&str>) -> String {
+        let key = rolecall::app::CreateServiceKey {
+            name: name.into(),
+            scopes: scopes.to_vec(),
+            workspace: workspace.map(|id| WorkspaceId::new(parse_uuid(id).unwrap())),
+            expire_time: None,
+        };
+        self.app.create_service_key(&key).await.unwrap().expose_secret().to_owned()
+    }
+
+    /// Sends all mail that is due.
+    pub async fn deliver(&self) {
+        while rolecall::worker::outbox::deliver_due(&self.app, &self.mailer).await.unwrap() > 0 {}
+    }
+
+    /// All mail sent so far, oldest first.
+    pub fn mails(&self) -> Vec<Mail> {
+        Mail::all_in(&self.mail)
+    }
+
+    /// The mail sent to an address so far, oldest first.
+    pub fn mail_to(&self, email: &str) -> Vec<Mail> {
+        self.mails().into_iter().filter(|mail| mail.to == email).collect()
+    }
+}
