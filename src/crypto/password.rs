@@ -173,21 +173,20 @@ fn check_length(length: usize, policy: PasswordPolicy) -> Result<(), (FieldReaso
     Ok(())
 }
 
+/// One look at a good password, since a look costs a good part of a hash; a second one only to say what is wrong.
 fn check_strength(password: &str, personal: &[String]) -> Result<(), (FieldReason, String)> {
-    if zxcvbn::zxcvbn(password, &[]).score() < MIN_SCORE {
-        return Err((
+    let words: Vec<&str> = personal.iter().flat_map(|text| words_of(text)).collect();
+    if zxcvbn::zxcvbn(password, &words).score() >= MIN_SCORE {
+        return Ok(());
+    }
+    Err(if zxcvbn::zxcvbn(password, &[]).score() >= MIN_SCORE {
+        (FieldReason::PasswordPersonal, "is too easy to guess: it is made of your own name or e-mail address".into())
+    } else {
+        (
             FieldReason::PasswordCommon,
             "is too easy to guess: it is common, or made of a pattern, a date or a repetition".into(),
-        ));
-    }
-    let words: Vec<&str> = personal.iter().flat_map(|text| words_of(text)).collect();
-    if zxcvbn::zxcvbn(password, &words).score() < MIN_SCORE {
-        return Err((
-            FieldReason::PasswordPersonal,
-            "is too easy to guess: it is made of your own name or e-mail address".into(),
-        ));
-    }
-    Ok(())
+        )
+    })
 }
 
 /// The text and the words in it, without those too short to mean anything.

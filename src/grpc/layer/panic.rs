@@ -25,3 +25,41 @@ impl Around for PanicGuard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use tonic::{Code, Status};
+
+    use super::*;
+    use crate::app::{App, AppConfig};
+    use crate::clock::{Clock, Timestamp};
+    use crate::config::{DatabaseConfig, LinkConfig, SecurityConfig};
+    use crate::store::Store;
+
+    fn broken() -> Result<Response<Body>, Infallible> {
+        panic!("on purpose")
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_error_of_its_call() {
+        let folder = tempfile::tempdir().unwrap();
+        let database_url = format!("sqlite://{}", folder.path().join("test.db").display());
+        let store = Store::open(&DatabaseConfig { database_url }).await.unwrap();
+        let config = AppConfig {
+            security: &SecurityConfig::default(),
+            links: LinkConfig::default(),
+            mail_domain: "rolecall.example".into(),
+            hashing_permits: 1,
+        };
+        let app = App::new(store, Clock::system(), config).unwrap();
+        let mut request = Request::new(Body::empty());
+        request.extensions_mut().insert(Call::new(app, uuid::Uuid::nil(), Timestamp::from_micros(0), "/x"));
+        let method = tower::service_fn(|_| async { broken() });
+        let response = PanicGuard.around(request, method).await;
+        let status = Status::from_header_map(response.headers()).unwrap();
+        assert_eq!(status.code(), Code::Internal);
+        assert!(!status.message().contains("on purpose"), "{status:?}");
+    }
+}
