@@ -8,12 +8,15 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::crypto::{TokenHash, TokenKind, random_fraction};
 use crate::error::{Error, Result};
-use crate::mail::render::{self, InvitationEmail, RoleWords};
+use crate::mail::render::{self, InvitationEmail, PasswordResetEmail, Rendered, RoleWords};
 use crate::mail::{Email, SendError, SendErrorKind};
-use crate::model::{Delivery, DeliveryState, InvitationState, OutboxId, Role, WorkspaceId};
-use crate::store::{LeasedEmail, Settlement};
+use crate::model::{
+    Delivery, DeliveryState, EmailAddress, InvitationId, InvitationState, OutboxId, Role, UserId, WorkspaceId,
+};
+use crate::store::{EmailSubject, LeasedEmail, Settlement, Write};
 
 use super::App;
+use super::passwords::RESET_LIFETIME;
 
 /// How long a claimed e-mail is ours. Longer than [`SEND_LIMIT`], so that nobody takes over what is still being sent.
 const LEASE: Duration = Duration::from_secs(120);
@@ -27,15 +30,24 @@ pub struct OutgoingEmail {
     pub email: Email,
     lease: LeasedEmail,
     link: TokenHash,
-    expire_time: Timestamp,
+    /// No attempt is made from then on.
+    give_up: Timestamp,
 }
 
 /// How an attempt ended.
 pub type DeliveryOutcome = std::result::Result<(), SendError>;
 
+/// An e-mail with its link, before it is addressed.
+struct Minted {
+    to: EmailAddress,
+    rendered: Rendered,
+    link: TokenHash,
+    give_up: Timestamp,
+}
+
 impl App {
-    /// The e-mails that are due.
-    pub async fn due_emails(&self, limit: u64) -> Result<Vec<(OutboxId, WorkspaceId)>> {
+    /// The e-mails that are due, each with the workspace that it belongs to.
+    pub async fn due_emails(&self, limit: u64) -> Result<Vec<(OutboxId, Option<WorkspaceId>)>> {
         self.store().due_emails(self.now(), limit).await
     }
 
@@ -46,62 +58,48 @@ impl App {
     }
 
     /// Claims an e-mail and mints its link. `None` if it is claimed or settled already, or is not worth sending any more.
-    pub async fn claim_email(&self, id: OutboxId, workspace: WorkspaceId) -> Result<Option<OutgoingEmail>> {
-        let op = self.system_op();
-        let mut tx = self.store().write_in(&op, workspace).await?;
-        let Some(lease) = tx.lease_email(id, op.now.plus(LEASE)).await? else {
+    pub async fn claim_email(&self, id: OutboxId, workspace: Option<WorkspaceId>) -> Result<Option<OutgoingEmail>> {
+        let mut tx = self.write_about(workspace).await?;
+        let now = tx.op().now;
+        let Some(lease) = tx.lease_email(id, now.plus(LEASE)).await? else {
             return Ok(None);
         };
-        let invitation = tx.invitation(workspace, lease.invitation_id).await?;
-        if invitation.supersedes(lease.issue) || invitation.state(op.now) != InvitationState::Pending {
-            if invitation.state(op.now) == InvitationState::Expired && !invitation.supersedes(lease.issue) {
-                let expired =
-                    delivery(DeliveryState::Failed, &lease, false, op.now, "it expired before it could be sent");
-                tx.set_delivery(lease.invitation_id, lease.issue, &expired).await?;
+        let minted = match lease.subject {
+            EmailSubject::Invitation { workspace, invitation, .. } => {
+                self.mint_invitation(&mut tx, &lease, workspace, invitation).await?
             }
+            EmailSubject::PasswordReset { user, issue } => self.mint_reset(&mut tx, &lease, user, issue).await?,
+        };
+        let Some(minted) = minted else {
             tx.settle_email(&lease, false, Settlement::Done).await?;
             tx.commit().await?;
             return Ok(None);
-        }
-        let token = TokenKind::Invitation.mint();
-        tx.insert_invitation_link(token.hash, invitation.invitation_id, lease.issue).await?;
-        let workspace_name = tx.workspace(workspace).await?.name;
-        let inviter = match invitation.invited_by {
-            Some(inviter) => Some(tx.member(workspace, inviter).await?.display_name),
-            None => None,
         };
-        let account_exists = tx.account_by_email(&invitation.email).await?.is_some();
-        let link = self.setup_link(&token.text);
-        let rendered = render::invitation(&InvitationEmail {
-            workspace_name: workspace_name.as_str(),
-            inviter_name: inviter.as_ref().map(|name| name.as_str()),
-            role: words_for(invitation.role),
-            link: &link,
-            expires: invitation.expire_time.to_date_time(),
-            account_exists,
-        })
-        .map_err(Error::internal)?;
         tx.commit().await?;
         let email = Email {
-            to: invitation.email.as_str().to_owned(),
-            subject: rendered.subject,
-            text: rendered.text,
-            html: rendered.html,
+            to: minted.to.as_str().to_owned(),
+            subject: minted.rendered.subject,
+            text: minted.rendered.text,
+            html: minted.rendered.html,
             message_id: self.message_id(lease.lease_id),
-            date: op.now.to_date_time(),
+            date: now.to_date_time(),
         };
-        Ok(Some(OutgoingEmail { email, lease, link: token.hash, expire_time: invitation.expire_time }))
+        Ok(Some(OutgoingEmail { email, lease, link: minted.link, give_up: minted.give_up }))
     }
 
     /// Records what became of an e-mail.
     pub async fn settle_email(&self, sent: &OutgoingEmail, outcome: &DeliveryOutcome) -> Result<()> {
-        let op = self.system_op();
         let lease = &sent.lease;
-        let mut tx = self.store().write_in(&op, lease.workspace_id).await?;
+        let workspace = match lease.subject {
+            EmailSubject::Invitation { workspace, .. } => Some(workspace),
+            EmailSubject::PasswordReset { .. } => None,
+        };
+        let mut tx = self.write_about(workspace).await?;
+        let now = tx.op().now;
         let (settlement, state, error) = match outcome {
             Ok(()) => (Settlement::Done, DeliveryState::Sent, ""),
             Err(error) if error.permanent => (Settlement::Done, DeliveryState::Failed, error.public.as_str()),
-            Err(error) => match retry_at(op.now, lease.attempt_count, sent.expire_time) {
+            Err(error) => match retry_at(now, lease.attempt_count, sent.give_up) {
                 Some(at) => (Settlement::RetryAt(at), DeliveryState::Queued, error.public.as_str()),
                 None => (Settlement::Done, DeliveryState::Failed, error.public.as_str()),
             },
@@ -110,11 +108,100 @@ impl App {
             // The lease ran out and another worker took over: what it says counts.
             return Ok(());
         }
-        if matches!(outcome, Err(error) if error.kind == SendErrorKind::Definite) {
-            tx.delete_invitation_link(sent.link).await?;
+        let reached_nobody = matches!(outcome, Err(error) if error.kind == SendErrorKind::Definite);
+        match lease.subject {
+            EmailSubject::Invitation { invitation, issue, .. } => {
+                if reached_nobody {
+                    tx.delete_invitation_link(sent.link).await?;
+                }
+                tx.set_delivery(invitation, issue, &delivery(state, lease, true, now, error)).await?;
+            }
+            EmailSubject::PasswordReset { .. } if reached_nobody => tx.delete_reset_link(sent.link).await?,
+            EmailSubject::PasswordReset { .. } => {}
         }
-        tx.set_delivery(lease.invitation_id, lease.issue, &delivery(state, lease, true, op.now, error)).await?;
         tx.commit().await
+    }
+
+    /// The link of an invitation, and the e-mail around it. `None` if it has been resent, canceled or accepted, or ran
+    /// out before it could be sent.
+    async fn mint_invitation(
+        &self,
+        tx: &mut Write,
+        lease: &LeasedEmail,
+        workspace: WorkspaceId,
+        id: InvitationId,
+    ) -> Result<Option<Minted>> {
+        let now = tx.op().now;
+        let invitation = tx.invitation(workspace, id).await?;
+        let EmailSubject::Invitation { issue, .. } = lease.subject else {
+            return Err(Error::internal("an e-mail about something else"));
+        };
+        if invitation.supersedes(issue) {
+            return Ok(None);
+        }
+        match invitation.state(now) {
+            InvitationState::Pending => {}
+            InvitationState::Expired => {
+                let why = "it expired before it could be sent";
+                tx.set_delivery(id, issue, &delivery(DeliveryState::Failed, lease, false, now, why)).await?;
+                return Ok(None);
+            }
+            InvitationState::Accepted | InvitationState::Canceled => return Ok(None),
+        }
+        let token = TokenKind::Invitation.mint();
+        tx.insert_invitation_link(token.hash, id, issue).await?;
+        let workspace_name = tx.workspace(workspace).await?.name;
+        let inviter = match invitation.invited_by {
+            Some(inviter) => Some(tx.member(workspace, inviter).await?.display_name),
+            None => None,
+        };
+        let link = self.setup_link(&token.text);
+        let rendered = render::invitation(&InvitationEmail {
+            workspace_name: workspace_name.as_str(),
+            inviter_name: inviter.as_ref().map(|name| name.as_str()),
+            role: words_for(invitation.role),
+            link: &link,
+            expires: invitation.expire_time.to_date_time(),
+            account_exists: tx.account_by_email(&invitation.email).await?.is_some(),
+        })
+        .map_err(Error::internal)?;
+        Ok(Some(Minted { to: invitation.email, rendered, link: token.hash, give_up: invitation.expire_time }))
+    }
+
+    /// The link of a password reset, and the e-mail around it. `None` if a newer one was asked for, the password was set
+    /// meanwhile, or whoever asked has given up waiting.
+    async fn mint_reset(
+        &self,
+        tx: &mut Write,
+        lease: &LeasedEmail,
+        user: Option<UserId>,
+        issue: i32,
+    ) -> Result<Option<Minted>> {
+        let (Some(user), now) = (user, tx.op().now) else {
+            return Ok(None);
+        };
+        let give_up = lease.create_time.plus(RESET_LIFETIME);
+        tx.lock_user(user).await?;
+        if tx.reset_issue(user).await? != issue || now >= give_up {
+            return Ok(None);
+        }
+        let account = tx.account(user).await?;
+        let token = TokenKind::PasswordReset.mint();
+        let expires = now.plus(RESET_LIFETIME);
+        tx.insert_reset_link(token.hash, user, issue, expires).await?;
+        let link = self.0.links.reset_link(token.text.expose_secret());
+        let email = PasswordResetEmail { email: account.email.as_str(), link: &link, expires: expires.to_date_time() };
+        let rendered = render::password_reset(&email).map_err(Error::internal)?;
+        Ok(Some(Minted { to: account.email, rendered, link: token.hash, give_up }))
+    }
+
+    /// A transaction of the background, which locks the workspace first if there is one.
+    async fn write_about(&self, workspace: Option<WorkspaceId>) -> Result<Write> {
+        let op = self.system_op();
+        match workspace {
+            Some(workspace) => self.store().write_in(&op, workspace).await,
+            None => self.store().write_unscoped(&op).await,
+        }
     }
 
     pub(super) fn setup_link(&self, token: &SecretString) -> String {

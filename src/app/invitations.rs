@@ -9,7 +9,7 @@ use crate::model::{
     AuditAction, AuditRecord, EmailAddress, Invitation, InvitationId, InvitationOffer, InvitationPreview,
     InvitationState, Page, PageRequest, Role, UserId, WorkspaceId, require_may_manage,
 };
-use crate::store::{InvitationFilter, NewInvitation, RequestKey, Write};
+use crate::store::{EmailSubject, InvitationFilter, NewInvitation, RequestKey, Write};
 
 use super::App;
 
@@ -47,6 +47,10 @@ impl App {
         if let Some(done) = recall(&tx, request.as_ref()).await? {
             return tx.invitation(workspace, InvitationId::new(done)).await;
         }
+        for quota in self.0.quotas.of_workspace() {
+            tx.require_workspace_quota(workspace, quota).await?;
+        }
+        tx.require_recipient_quota(&command.email, self.0.quotas.of_recipient()).await?;
         self.make_room_for(&mut tx, workspace, &command.email).await?;
         if command.role == Role::Owner {
             caller.require_fresh(op.now)?;
@@ -85,13 +89,17 @@ impl App {
             return Ok(invitation);
         }
         invitation.require_resendable(op.now)?;
+        tx.require_sending_quota(id, self.0.quotas.between_sendings()).await?;
+        tx.require_resend_quota(id, self.0.quotas.of_resends()).await?;
+        tx.require_recipient_quota(&invitation.email, self.0.quotas.of_recipient()).await?;
         if let Caller::Session(caller) = &tx.op().caller
             && invitation.role == Role::Owner
         {
             caller.require_fresh(op.now)?;
         }
         tx.reissue_invitation(&invitation, sender, true).await?;
-        tx.enqueue_invitation_email(workspace, id, invitation.issue + 1).await?;
+        let subject = EmailSubject::Invitation { workspace, invitation: id, issue: invitation.issue + 1 };
+        tx.enqueue_email(&invitation.email, subject).await?;
         tx.audit(workspace, record(AuditAction::InvitationResent, &invitation)).await?;
         if let Some(request) = &request {
             tx.remember_request(request, id.uuid()).await?;
@@ -173,7 +181,9 @@ impl App {
     pub(super) async fn insert_mailed_invitation(&self, tx: &mut Write, new: &NewInvitation) -> Result<Invitation> {
         tx.insert_invitation(new).await?;
         let invitation = tx.invitation(new.workspace_id, new.invitation_id).await?;
-        tx.enqueue_invitation_email(new.workspace_id, new.invitation_id, invitation.issue).await?;
+        let (workspace, issue) = (new.workspace_id, invitation.issue);
+        let subject = EmailSubject::Invitation { workspace, invitation: new.invitation_id, issue };
+        tx.enqueue_email(&new.email, subject).await?;
         tx.audit(new.workspace_id, record(AuditAction::InvitationCreated, &invitation)).await?;
         Ok(invitation)
     }

@@ -10,6 +10,7 @@ mod audit;
 mod delivery;
 mod invitations;
 mod operator;
+mod passwords;
 mod refusals;
 mod sessions;
 mod upkeep;
@@ -23,7 +24,7 @@ use tokio::sync::Notify;
 
 use crate::authz::{Caller, Op};
 use crate::clock::{Clock, Timestamp};
-use crate::config::{LinkConfig, SecurityConfig};
+use crate::config::{LinkConfig, QuotaConfig, SecurityConfig};
 use crate::crypto::{PasswordPolicy, Passwords, new_uuid, random_fraction};
 use crate::error::{Reason, Result};
 use crate::model::{Invitation, Member, SessionLifetime, WorkspaceId};
@@ -34,6 +35,7 @@ pub use access::{AccessCheck, AccessDenial, AccessVerdict, CheckSubject};
 pub use delivery::{DeliveryOutcome, OutgoingEmail, SEND_LIMIT};
 pub use invitations::CreateInvitation;
 pub use operator::{CreateServiceKey, HandedOverInvitation};
+pub use passwords::{ChangePassword, ResetPassword};
 pub use refusals::Refusal;
 pub use sessions::{CurrentSession, SignIn, SignedIn};
 pub use users::{UserView, Visibility};
@@ -57,6 +59,7 @@ struct Parts {
     lifetime: SessionLifetime,
     audit_retention: Duration,
     links: LinkConfig,
+    quotas: QuotaConfig,
     mail_domain: String,
     outbox_filled: Notify,
     touches: Touches,
@@ -67,6 +70,7 @@ struct Parts {
 pub struct AppConfig<'a> {
     pub security: &'a SecurityConfig,
     pub links: LinkConfig,
+    pub quotas: QuotaConfig,
     /// The domain of message ids.
     pub mail_domain: String,
     /// How many passwords are hashed at once.
@@ -92,6 +96,7 @@ impl App {
             lifetime: SessionLifetime { idle: security.session_idle_timeout, absolute: security.session_lifetime },
             audit_retention: security.audit_retention,
             links: config.links,
+            quotas: config.quotas,
             mail_domain: config.mail_domain,
             outbox_filled: Notify::new(),
             touches: Touches::default(),

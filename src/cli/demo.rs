@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::app::{AcceptInvitation, App, CreateInvitation, CreateServiceKey, SignedIn};
 use crate::authz::{Caller, Op, ServiceScope, SessionCaller};
-use crate::config::{DatabaseConfig, GrpcConfig, LinkConfig, MailConfig, SecurityConfig};
+use crate::config::{DatabaseConfig, GrpcConfig, LinkConfig, MailConfig, QuotaConfig, SecurityConfig};
 use crate::crypto::{TokenKind, new_uuid};
 use crate::error::Error;
 use crate::model::{DeliveryState, EmailAddress, InvitationId, Name, Role};
@@ -74,6 +74,7 @@ fn config(demo: &Demo, folder: &Path, mail: &Path) -> Serve {
             links: LinkConfig::default(),
         },
         security: SecurityConfig::default(),
+        quotas: QuotaConfig::default(),
         no_migrate: false,
     }
 }

@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{App, AppConfig};
 use crate::clock::Clock;
-use crate::config::{DatabaseConfig, LinkConfig, SecurityConfig};
+use crate::config::{DatabaseConfig, LinkConfig, QuotaConfig, SecurityConfig};
 use crate::store::Store;
 
 use super::Failure;
@@ -34,10 +34,17 @@ pub async fn open_store(database: &DatabaseConfig, policy: SchemaPolicy) -> Resu
 }
 
 /// The service on an open database.
-pub fn app_on(store: Store, security: &SecurityConfig, links: LinkConfig, mail_domain: &str) -> Result<App, Failure> {
+pub fn app_on(
+    store: Store,
+    security: &SecurityConfig,
+    links: LinkConfig,
+    quotas: QuotaConfig,
+    mail_domain: &str,
+) -> Result<App, Failure> {
     let config = AppConfig {
         security,
         links,
+        quotas,
         mail_domain: mail_domain.to_owned(),
         hashing_permits: available_parallelism().map_or(1, usize::from),
     };
@@ -48,7 +55,7 @@ pub fn app_on(store: Store, security: &SecurityConfig, links: LinkConfig, mail_d
 pub async fn operator_app(database: &DatabaseConfig, links: LinkConfig) -> Result<(App, Store), Failure> {
     links.validate()?;
     let store = open_store(database, SchemaPolicy::Migrate).await?;
-    let app = app_on(store.clone(), &SecurityConfig::default(), links, "localhost")?;
+    let app = app_on(store.clone(), &SecurityConfig::default(), links, QuotaConfig::default(), "localhost")?;
     Ok((app, store))
 }
 

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 
 use crate::app::App;
-use crate::config::{DatabaseConfig, GrpcConfig, MailConfig, SecurityConfig};
+use crate::config::{DatabaseConfig, GrpcConfig, MailConfig, QuotaConfig, SecurityConfig};
 use crate::grpc;
 use crate::mail::Mailer;
 use crate::store::Store;
@@ -26,6 +26,8 @@ pub struct Serve {
     pub mail: MailConfig,
     #[command(flatten)]
     pub security: SecurityConfig,
+    #[command(flatten)]
+    pub quotas: QuotaConfig,
 
     /// Refuse to start on an old schema instead of bringing it up to date
     #[arg(long, env = "ROLECALL_NO_MIGRATE")]
@@ -62,7 +64,7 @@ impl Service {
         let policy = if config.no_migrate { SchemaPolicy::Refuse } else { SchemaPolicy::Migrate };
         let store = open_store(&config.database, policy).await?;
         mailer.check().await.map_err(|e| Failure::Failed(e.to_string()))?;
-        let app = app_on(store.clone(), &config.security, config.mail.links, mailer.domain())?;
+        let app = app_on(store.clone(), &config.security, config.mail.links, config.quotas, mailer.domain())?;
         let wanted = config.grpc.grpc_listen;
         let cannot =
             |error: std::io::Error| Failure::Failed(format!("--grpc-listen: cannot listen on {wanted}: {error}"));

@@ -3,11 +3,13 @@
 mod database;
 mod grpc;
 mod mail;
+mod quotas;
 mod security;
 
 pub use database::{DatabaseConfig, DatabaseTarget};
 pub use grpc::{Cidr, GrpcConfig};
 pub use mail::{LinkConfig, MailConfig};
+pub use quotas::{Quota, QuotaConfig};
 pub use security::SecurityConfig;
 
 /// What is wrong with the configuration, in one line that names the flag.

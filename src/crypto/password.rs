@@ -78,15 +78,25 @@ impl Passwords {
         let this = self.clone();
         self.run(move || {
             let password = this.accepted(field, &password, &personal)?;
-            let mut salt = [0; argon2::RECOMMENDED_SALT_LEN];
-            fill(&mut salt);
-            let hash = this
-                .hasher
-                .hash_password_with_salt(password.expose_secret().as_bytes(), &salt)
-                .map_err(|e| Error::internal(e.to_string()))?;
-            Ok(PasswordHash::from_stored(hash.to_string()))
+            this.hash_normalized(&password)
         })
         .await
+    }
+
+    /// Hashes a password that [`Passwords::check_new`] has taken.
+    pub async fn hash(&self, password: SecretString) -> Result<PasswordHash> {
+        let this = self.clone();
+        self.run(move || this.hash_normalized(&normalized(&password))).await
+    }
+
+    fn hash_normalized(&self, password: &SecretString) -> Result<PasswordHash> {
+        let mut salt = [0; argon2::RECOMMENDED_SALT_LEN];
+        fill(&mut salt);
+        let hash = self
+            .hasher
+            .hash_password_with_salt(password.expose_secret().as_bytes(), &salt)
+            .map_err(|e| Error::internal(e.to_string()))?;
+        Ok(PasswordHash::from_stored(hash.to_string()))
     }
 
     /// As [`Passwords::hash_new`], without the hash.

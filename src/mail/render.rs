@@ -74,6 +74,22 @@ pub fn invitation(invitation: &InvitationEmail<'_>) -> Result<Rendered, RenderEr
     Ok(Rendered { subject, text, html })
 }
 
+pub struct PasswordResetEmail<'a> {
+    /// The address whose account it is.
+    pub email: &'a str,
+    pub link: &'a str,
+    pub expires: OffsetDateTime,
+}
+
+pub fn password_reset(reset: &PasswordResetEmail<'_>) -> Result<Rendered, RenderError> {
+    let expires = &in_words(reset.expires);
+    let &PasswordResetEmail { email, link, .. } = reset;
+    let subject = "Reset your password".to_owned();
+    let text = PasswordResetText { email, link, expires }.render()?;
+    let html = PasswordResetHtml { subject: &subject, email, link, expires }.render()?;
+    Ok(Rendered { subject, text, html })
+}
+
 #[derive(Template)]
 #[template(path = "invitation.txt")]
 struct InvitationText<'a> {
@@ -95,6 +111,23 @@ struct InvitationHtml<'a> {
     link: &'a str,
     expires: &'a str,
     account_exists: bool,
+}
+
+#[derive(Template)]
+#[template(path = "password_reset.txt")]
+struct PasswordResetText<'a> {
+    email: &'a str,
+    link: &'a str,
+    expires: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "password_reset.html")]
+struct PasswordResetHtml<'a> {
+    subject: &'a str,
+    email: &'a str,
+    link: &'a str,
+    expires: &'a str,
 }
 
 /// "Saturday, 14 March 2026 at 09:30 UTC". Seconds are cut, not rounded: the words never promise more than the clock.
@@ -212,9 +245,30 @@ mod tests {
         assert!(!mail.html.contains('\u{202e}'));
     }
 
+    fn reset<'a>() -> PasswordResetEmail<'a> {
+        let expires = OffsetDateTime::from_unix_timestamp(1_773_480_659).unwrap();
+        PasswordResetEmail { email: "o'hara&co@acme.example", link: LINK, expires }
+    }
+
+    #[test]
+    fn a_reset_says_whose_password_how_long_and_what_if_it_was_somebody_else() {
+        let mail = password_reset(&reset()).unwrap();
+        assert_eq!(mail.subject, "Reset your password");
+        for part in ["o'hara&co@acme.example", LINK, "14 March 2026 at 09:30 UTC", "stays as it is"] {
+            assert!(mail.text.contains(part), "{part}: {}", mail.text);
+        }
+        assert!(mail.html.contains("o&#39;hara&#38;co@acme.example"), "{}", mail.html);
+        assert!(!mail.html.contains("nvit"), "it is about a password: {}", mail.html);
+    }
+
     #[test]
     fn the_html_loads_nothing_and_runs_nothing() {
-        let html = invitation(&example()).unwrap().html.to_lowercase();
+        for mail in [invitation(&example()).unwrap(), password_reset(&reset()).unwrap()] {
+            loads_and_runs_nothing(&mail.html.to_lowercase());
+        }
+    }
+
+    fn loads_and_runs_nothing(html: &str) {
         for tag in ["<img", "<script", "<link", "url(", "@import", "src="] {
             assert!(!html.contains(tag), "{tag}");
         }

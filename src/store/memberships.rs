@@ -110,14 +110,7 @@ impl Store {
 
     /// Where a sign-in that names no workspace goes: the workspace signed in to last, else the one joined first.
     pub async fn default_workspace_of(&self, user: UserId) -> Result<Option<WorkspaceId>> {
-        let row = of_user(user)
-            .order_by_desc(Expr::col(M::LastSignInAt).if_null(-1))
-            .order_by_asc(M::JoinedAt)
-            .order_by_asc(M::WorkspaceId)
-            .one(self.reader())
-            .await
-            .map_err(refused)?;
-        Ok(row.map(|row| WorkspaceId::new(row.workspace_id)))
+        default_workspace(self.reader(), user).await
     }
 }
 
@@ -157,6 +150,11 @@ impl Write {
             .await
             .map_err(refused)?;
         row.map(from_row).transpose()
+    }
+
+    /// As [`Store::default_workspace_of`], as of this transaction.
+    pub async fn default_workspace_of(&self, user: UserId) -> Result<Option<WorkspaceId>> {
+        default_workspace(&self.txn, user).await
     }
 
     /// Begins, changes or ends a membership and keeps the number of Owners in step. Every write of a membership's role
@@ -272,6 +270,17 @@ pub(super) async fn active_role<C: ConnectionTrait>(
         .await
         .map_err(refused)?;
     found.map(role).transpose()
+}
+
+async fn default_workspace<C: ConnectionTrait>(db: &C, user: UserId) -> Result<Option<WorkspaceId>> {
+    let row = of_user(user)
+        .order_by_desc(Expr::col(M::LastSignInAt).if_null(-1))
+        .order_by_asc(M::JoinedAt)
+        .order_by_asc(M::WorkspaceId)
+        .one(db)
+        .await
+        .map_err(refused)?;
+    Ok(row.map(|row| WorkspaceId::new(row.workspace_id)))
 }
 
 async fn find<C: ConnectionTrait>(db: &C, workspace: WorkspaceId, user: UserId) -> Result<Option<Member>> {

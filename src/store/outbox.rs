@@ -1,8 +1,8 @@
 //! The outbox: e-mails that wait to be sent.
 //!
-//! A row says which invitation to mail and holds no token. Use cases only insert rows (touching one that a worker holds
-//! would wait for it, or deadlock). A worker claims a row with a lease, mints a link in a transaction that locks the
-//! workspace first, sends with no transaction open, and settles under its lease.
+//! A row says what to mail and holds no token. Use cases only insert rows (touching one that a worker holds would wait
+//! for it, or deadlock). A worker claims a row with a lease, mints a link in a transaction that locks what the e-mail is
+//! about first, sends with no transaction open, and settles under its lease.
 
 use sea_orm::sea_query::{Cond, Condition, Expr};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -11,21 +11,31 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::crypto::new_uuid;
 use crate::error::{Error, Result};
-use crate::model::{InvitationId, OutboxId, WorkspaceId};
+use crate::model::{EmailAddress, InvitationId, OutboxId, UserId, WorkspaceId};
 
 use super::entity::outbox;
-use super::error::refused;
+use super::error::{corrupt, refused};
 use super::{Store, Write};
 
 use outbox::Column as O;
+
+const KIND_INVITATION: i16 = 1;
+pub(super) const KIND_PASSWORD_RESET: i16 = 2;
+
+/// What an e-mail is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmailSubject {
+    /// An issue of an invitation.
+    Invitation { workspace: WorkspaceId, invitation: InvitationId, issue: i32 },
+    /// An issue of an account's password resets. `None`: the address has no account, and nothing is sent.
+    PasswordReset { user: Option<UserId>, issue: i32 },
+}
 
 /// An e-mail that a worker has claimed.
 #[derive(Clone, Debug)]
 pub struct LeasedEmail {
     pub outbox_id: OutboxId,
-    pub workspace_id: WorkspaceId,
-    pub invitation_id: InvitationId,
-    pub issue: i32,
+    pub subject: EmailSubject,
     pub lease_id: Uuid,
     /// Attempts before this one.
     pub attempt_count: i32,
@@ -42,9 +52,9 @@ pub enum Settlement {
 }
 
 impl Store {
-    /// The ids of e-mails that are due at `now`, oldest first.
-    pub async fn due_emails(&self, now: Timestamp, limit: u64) -> Result<Vec<(OutboxId, WorkspaceId)>> {
-        let rows: Vec<(Uuid, Uuid)> = outbox::Entity::find()
+    /// E-mails that are due at `now`, oldest first, with the workspace that they belong to.
+    pub async fn due_emails(&self, now: Timestamp, limit: u64) -> Result<Vec<(OutboxId, Option<WorkspaceId>)>> {
+        let rows: Vec<(Uuid, Option<Uuid>)> = outbox::Entity::find()
             .select_only()
             .columns([O::Id, O::WorkspaceId])
             .filter(due(now))
@@ -54,7 +64,7 @@ impl Store {
             .all(self.reader())
             .await
             .map_err(refused)?;
-        Ok(rows.into_iter().map(|(id, workspace)| (OutboxId::new(id), WorkspaceId::new(workspace))).collect())
+        Ok(rows.into_iter().map(|(id, workspace)| (OutboxId::new(id), workspace.map(WorkspaceId::new))).collect())
     }
 
     /// When the next e-mail is due, if any waits.
@@ -73,25 +83,32 @@ impl Store {
 }
 
 impl Write {
-    /// Queues the e-mail of an issue of an invitation.
-    pub async fn enqueue_invitation_email(
-        &mut self,
-        workspace: WorkspaceId,
-        invitation: InvitationId,
-        issue: i32,
-    ) -> Result<()> {
+    /// Queues an e-mail. One that nobody is to get is settled from the start: it counts, and is swept.
+    pub async fn enqueue_email(&mut self, recipient: &EmailAddress, subject: EmailSubject) -> Result<()> {
         let now = self.op.now;
+        let (kind, workspace, invitation, user, issue) = match subject {
+            EmailSubject::Invitation { workspace, invitation, issue } => {
+                (KIND_INVITATION, Some(workspace.uuid()), Some(invitation.uuid()), None, issue)
+            }
+            EmailSubject::PasswordReset { user, issue } => {
+                (KIND_PASSWORD_RESET, None, None, user.map(UserId::uuid), issue)
+            }
+        };
+        let nobody = subject == EmailSubject::PasswordReset { user: None, issue };
         let row = outbox::ActiveModel {
             id: Set(new_uuid(now)),
-            workspace_id: Set(workspace.uuid()),
-            invitation_id: Set(invitation.uuid()),
+            kind: Set(kind),
+            recipient: Set(recipient.as_str().to_owned()),
+            workspace_id: Set(workspace),
+            invitation_id: Set(invitation),
+            user_id: Set(user),
             issue: Set(issue),
             created_at: Set(now.as_micros()),
             next_attempt_at: Set(now.as_micros()),
             attempt_count: Set(0),
             lease_id: Set(None),
             leased_until: Set(None),
-            settled_at: Set(None),
+            settled_at: Set(nobody.then_some(now.as_micros())),
         };
         outbox::Entity::insert(row).exec_without_returning(&self.txn).await.map_err(refused)?;
         Ok(())
@@ -115,9 +132,7 @@ impl Write {
         let row = row.ok_or_else(|| Error::internal("a claimed e-mail is gone"))?;
         Ok(Some(LeasedEmail {
             outbox_id: id,
-            workspace_id: WorkspaceId::new(row.workspace_id),
-            invitation_id: InvitationId::new(row.invitation_id),
-            issue: row.issue,
+            subject: subject_of(&row)?,
             lease_id,
             attempt_count: row.attempt_count,
             create_time: Timestamp::from_micros(row.created_at),
@@ -142,6 +157,20 @@ impl Write {
             .await
             .map_err(refused)?;
         Ok(settled.rows_affected > 0)
+    }
+}
+
+fn subject_of(row: &outbox::Model) -> Result<EmailSubject> {
+    match (row.kind, row.workspace_id, row.invitation_id) {
+        (KIND_INVITATION, Some(workspace), Some(invitation)) => Ok(EmailSubject::Invitation {
+            workspace: WorkspaceId::new(workspace),
+            invitation: InvitationId::new(invitation),
+            issue: row.issue,
+        }),
+        (KIND_PASSWORD_RESET, ..) => {
+            Ok(EmailSubject::PasswordReset { user: row.user_id.map(UserId::new), issue: row.issue })
+        }
+        _ => Err(corrupt("an e-mail")),
     }
 }
 

@@ -135,6 +135,11 @@ impl Write {
         self.end_counting_live(which, lifetime, false).await
     }
 
+    /// Ends all sessions of a user, in all workspaces.
+    pub async fn end_all_sessions(&mut self, user: UserId, lifetime: SessionLifetime) -> Result<u64> {
+        self.end_counting_live(Cond::all().add(S::UserId.eq(user.uuid())), lifetime, false).await
+    }
+
     /// Notes that the password of a sign-in was given again.
     pub async fn refresh_sign_in(&mut self, user: UserId, sign_in: SignInId) -> Result<()> {
         session::Entity::update_many()

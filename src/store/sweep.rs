@@ -13,7 +13,7 @@ use crate::model::{ServiceKeyId, SessionId, SessionLifetime};
 
 use super::Write;
 use super::entity::{
-    audit_event, invitation, invitation_token, membership, outbox, request_record, service_key, session,
+    audit_event, invitation, invitation_token, membership, outbox, password_reset, request_record, service_key, session,
 };
 use super::error::refused;
 use super::requests::REQUEST_MEMORY;
@@ -59,6 +59,12 @@ impl Write {
             .and_where(outbox::Column::SettledAt.lt(before(limits.settled_emails)))
             .limit(limits.batch)
             .take();
+        let resets = Query::select()
+            .column(password_reset::Column::TokenHash)
+            .from(password_reset::Entity)
+            .and_where(password_reset::Column::ExpiresAt.lt(now.as_micros()))
+            .limit(limits.batch)
+            .take();
         let events = Query::select()
             .column(audit_event::Column::Id)
             .from(audit_event::Entity)
@@ -68,6 +74,7 @@ impl Write {
         Ok(vec![
             ("sessions", self.delete::<session::Entity>(session::Column::Id, sessions).await?),
             ("links", self.delete::<invitation_token::Entity>(invitation_token::Column::TokenHash, links).await?),
+            ("resets", self.delete::<password_reset::Entity>(password_reset::Column::TokenHash, resets).await?),
             ("emails", self.delete::<outbox::Entity>(outbox::Column::Id, emails).await?),
             ("audit events", self.delete::<audit_event::Entity>(audit_event::Column::Id, events).await?),
             ("requests", self.forget_requests(before(REQUEST_MEMORY), limits.batch).await?),

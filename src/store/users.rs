@@ -39,8 +39,20 @@ impl Write {
             password_hash: Set(account.password_hash.as_str().to_owned()),
             revision: Set(1),
             created_at: Set(self.op.now.as_micros()),
+            reset_issue: Set(0),
         };
         user::Entity::insert(row).exec_without_returning(&self.txn).await.map_err(refused)?;
+        Ok(())
+    }
+
+    /// Replaces the password's hash.
+    pub async fn set_password(&mut self, id: UserId, hash: &PasswordHash) -> Result<()> {
+        user::Entity::update_many()
+            .col_expr(user::Column::PasswordHash, Expr::value(hash.as_str()))
+            .filter(user::Column::Id.eq(id.uuid()))
+            .exec(&self.txn)
+            .await
+            .map_err(refused)?;
         Ok(())
     }
 

@@ -59,7 +59,7 @@ pub async fn deliver_due(app: &App, mailer: &Arc<Mailer>) -> Result<usize> {
     Ok(tried)
 }
 
-async fn deliver(app: App, mailer: Arc<Mailer>, id: OutboxId, workspace: WorkspaceId) -> Result<bool> {
+async fn deliver(app: App, mailer: Arc<Mailer>, id: OutboxId, workspace: Option<WorkspaceId>) -> Result<bool> {
     let Some(outgoing) = retrying(|| app.claim_email(id, workspace)).await? else {
         return Ok(false);
     };

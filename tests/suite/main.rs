@@ -1,4 +1,6 @@
 //! One test binary: it links once. A test's name is the sentence that it proves.
 
 mod flows;
+mod passwords;
+mod quotas;
 mod support;

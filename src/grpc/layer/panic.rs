@@ -35,7 +35,7 @@ mod tests {
     use super::*;
     use crate::app::{App, AppConfig};
     use crate::clock::{Clock, Timestamp};
-    use crate::config::{DatabaseConfig, LinkConfig, SecurityConfig};
+    use crate::config::{DatabaseConfig, LinkConfig, QuotaConfig, SecurityConfig};
     use crate::store::Store;
 
     fn broken() -> Result<Response<Body>, Infallible> {
@@ -50,6 +50,7 @@ mod tests {
         let config = AppConfig {
             security: &SecurityConfig::default(),
             links: LinkConfig::default(),
+            quotas: QuotaConfig::default(),
             mail_domain: "rolecall.example".into(),
             hashing_permits: 1,
         };

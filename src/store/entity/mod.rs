@@ -7,6 +7,7 @@ pub mod invitation;
 pub mod invitation_token;
 pub mod membership;
 pub mod outbox;
+pub mod password_reset;
 pub mod request_record;
 pub mod service_key;
 pub mod session;

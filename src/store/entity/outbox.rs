@@ -5,8 +5,12 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    pub workspace_id: Uuid,
-    pub invitation_id: Uuid,
+    pub kind: i16,
+    /// The address that it goes to.
+    pub recipient: String,
+    pub workspace_id: Option<Uuid>,
+    pub invitation_id: Option<Uuid>,
+    pub user_id: Option<Uuid>,
     pub issue: i32,
     pub created_at: i64,
     pub next_attempt_at: i64,

@@ -11,6 +11,8 @@ pub struct Model {
     /// Goes up when the row is locked.
     pub revision: i64,
     pub created_at: i64,
+    /// Counts the password resets that were asked for or done. Links of an earlier issue are dead.
+    pub reset_issue: i32,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

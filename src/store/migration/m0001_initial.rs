@@ -16,7 +16,7 @@ impl MigrationTrait for Migration {
         for table in [workspace(), user_account(), membership(), session(), invitation(), invitation_token()] {
             manager.create_table(table).await?;
         }
-        for table in [outbox(), audit_event(), service_key(), request_record()] {
+        for table in [password_reset(), outbox(), audit_event(), service_key(), request_record()] {
             manager.create_table(table).await?;
         }
         for index in indexes() {
@@ -96,6 +96,7 @@ fn user_account() -> TableCreateStatement {
         .col(text("password_hash"))
         .col(moment("revision"))
         .col(moment("created_at"))
+        .col(integer("reset_issue"))
         .take()
 }
 
@@ -180,11 +181,25 @@ fn invitation_token() -> TableCreateStatement {
         .take()
 }
 
+fn password_reset() -> TableCreateStatement {
+    table("password_reset")
+        .col(hash("token_hash").primary_key())
+        .col(id("user_id"))
+        .col(integer("issue"))
+        .col(moment("created_at"))
+        .col(moment("expires_at"))
+        .foreign_key(&mut references("user_id", "user_account"))
+        .take()
+}
+
 fn outbox() -> TableCreateStatement {
     table("outbox")
         .col(id("id").primary_key())
-        .col(id("workspace_id"))
-        .col(id("invitation_id"))
+        .col(small("kind"))
+        .col(text("recipient"))
+        .col(maybe_id("workspace_id"))
+        .col(maybe_id("invitation_id"))
+        .col(maybe_id("user_id"))
         .col(integer("issue"))
         .col(moment("created_at"))
         .col(moment("next_attempt_at"))
@@ -193,6 +208,7 @@ fn outbox() -> TableCreateStatement {
         .col(maybe_moment("leased_until"))
         .col(maybe_moment("settled_at"))
         .foreign_key(&mut references("invitation_id", "invitation"))
+        .foreign_key(&mut references("user_id", "user_account"))
         .take()
 }
 
@@ -275,6 +291,9 @@ fn indexes() -> Vec<IndexCreateStatement> {
         index("invitation_token_by_time", "invitation_token", &["created_at"]),
         index("outbox_due", "outbox", &["next_attempt_at"]).cond_where(Expr::col("settled_at").is_null()).take(),
         index("outbox_by_invitation", "outbox", &["invitation_id"]),
+        index("outbox_by_recipient", "outbox", &["recipient", "created_at"]),
+        index("password_reset_by_user", "password_reset", &["user_id"]),
+        index("password_reset_by_expiry", "password_reset", &["expires_at"]),
         index("outbox_by_settlement", "outbox", &["settled_at"]),
         index("audit_by_time", "audit_event", &["workspace_id", "occurred_at", "id"]),
         index("audit_by_actor", "audit_event", &["workspace_id", "actor_user_id", "occurred_at", "id"]),

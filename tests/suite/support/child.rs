@@ -28,6 +28,11 @@ impl Child {
         let mail = format!("file:{}", database.with_file_name("mail").display());
         let mut arguments =
             vec!["serve", "--database-url", &url, "--mail-url", &mail, "--grpc-listen", "127.0.0.1:0", "--log", "warn"];
+        // Load is what most of these tests are about.
+        for quota in ["--max-invitations-per-minute", "--max-invitations-per-day", "--max-emails-per-day"] {
+            arguments.extend([quota, "0"]);
+        }
+        arguments.extend(["--max-resends-per-day", "0", "--min-resend-interval", "0s"]);
         arguments.extend(more);
         Self::spawn(rolecall(&arguments))
     }

@@ -20,8 +20,8 @@ impl Mail {
         };
         let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
         paths.retain(|path| !path.file_name().unwrap().to_string_lossy().starts_with('.'));
-        // The names begin with the time; files of one moment go by when they were written.
-        paths.sort_by_key(|path| (path.file_name().unwrap().to_owned(), path.metadata().unwrap().modified().unwrap()));
+        // The clock may stand still: the order of writing is the order of sending.
+        paths.sort_by_key(|path| path.metadata().unwrap().modified().unwrap());
         paths.iter().map(|path| Self::parse(&std::fs::read(path).unwrap())).collect()
     }
 
@@ -39,9 +39,18 @@ impl Mail {
         }
     }
 
-    /// The token of the link.
+    /// The token of an invitation's link.
     pub fn token(&self) -> String {
-        let start = self.text.find("rci_").unwrap();
+        self.token_of("rci_")
+    }
+
+    /// The token of a password reset's link.
+    pub fn reset_token(&self) -> String {
+        self.token_of("rcp_")
+    }
+
+    fn token_of(&self, prefix: &str) -> String {
+        let start = self.text.find(prefix).unwrap();
         self.text[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || "_-".contains(*c)).collect()
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rolecall::app::{App, AppConfig};
 use rolecall::authz::ServiceScope;
 use rolecall::clock::{Clock, ManualClock, Timestamp};
-use rolecall::config::{DatabaseConfig, GrpcConfig, LinkConfig, SecurityConfig};
+use rolecall::config::{DatabaseConfig, GrpcConfig, LinkConfig, QuotaConfig, SecurityConfig};
 use rolecall::grpc::pb::v1;
 use rolecall::mail::Mailer;
 use rolecall::model::{EmailAddress, Name, Role, WorkspaceId, parse_uuid};
@@ -55,8 +55,26 @@ impl World {
         Self::start_with(|_| {}).await
     }
 
+    /// As [`World::start`], with the quotas that the program has by default. Elsewhere there are none, since the clock
+    /// of the tests stands still.
+    pub async fn start_with_quotas() -> Self {
+        Self::build(|_| {}, QuotaConfig::default()).await
+    }
+
     /// As [`World::start`], with another configuration of the server.
     pub async fn start_with(configure: impl FnOnce(&mut GrpcConfig)) -> Self {
+        let none = QuotaConfig {
+            max_invitations_per_minute: 0,
+            max_invitations_per_day: 0,
+            min_resend_interval: Duration::ZERO,
+            max_resends_per_day: 0,
+            max_emails_per_day: 0,
+            max_resets_per_hour: 0,
+        };
+        Self::build(configure, none).await
+    }
+
+    async fn build(configure: impl FnOnce(&mut GrpcConfig), quotas: QuotaConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (clock, manual) = Clock::manual(START);
         let database = DatabaseConfig { database_url: format!("sqlite://{}", folder.path().join("test.db").display()) };
@@ -71,6 +89,7 @@ impl World {
         let config = AppConfig {
             security: &security,
             links: LinkConfig::default(),
+            quotas,
             mail_domain: "rolecall.example".into(),
             hashing_permits: 2,
         };

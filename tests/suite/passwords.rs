@@ -1,0 +1,196 @@
+//! Passwords: changed by the present one, or by a mailed link.
+
+use std::time::Duration;
+
+use rolecall::grpc::pb::v1;
+use rolecall::model::Role;
+use tonic::Code;
+
+use crate::support::{PASSWORD, Person, Refused, World, refused};
+
+const NEW: &str = "copper lantern 31 meadow";
+const OTHER: &str = "marble canyon 58 thistle";
+
+async fn change(world: &World, person: &Person, current: &str, new: &str) -> Result<(), Refused> {
+    let request = v1::ChangePasswordRequest { current_password: current.into(), new_password: new.into() };
+    let answer = world.by(person).passwords().change_password(request).await;
+    answer.map(|_| ()).map_err(|status| Refused::from_status(&status))
+}
+
+async fn ask(world: &World, email: &str) {
+    let request = v1::RequestPasswordResetRequest { email: email.into() };
+    world.nobody().passwords().request_password_reset(request).await.unwrap();
+    world.deliver().await;
+}
+
+async fn reset(world: &World, token: &str, new: &str) -> Result<v1::ResetPasswordResponse, Refused> {
+    let request = v1::ResetPasswordRequest { reset_token: token.into(), new_password: new.into() };
+    let answer = world.nobody().passwords().reset_password(request).await;
+    answer.map(tonic::Response::into_inner).map_err(|status| Refused::from_status(&status))
+}
+
+async fn sign_in(world: &World, email: &str, password: &str) -> Result<v1::SignInResponse, Refused> {
+    let request = v1::SignInRequest { email: email.into(), password: password.into(), ..Default::default() };
+    let answer = world.nobody().sessions().sign_in(request).await;
+    answer.map(tonic::Response::into_inner).map_err(|status| Refused::from_status(&status))
+}
+
+async fn is_live(world: &World, token: &str) -> bool {
+    world.with_token(token).sessions().get_session(v1::GetSessionRequest {}).await.is_ok()
+}
+
+async fn actions(world: &World, owner: &Person) -> Vec<v1::AuditAction> {
+    let list = v1::ListAuditEventsRequest::default();
+    let events = world.by(owner).audit().list_audit_events(list).await.unwrap().into_inner().events;
+    events.iter().map(v1::AuditEvent::action).collect()
+}
+
+#[tokio::test]
+async fn a_new_password_ends_every_other_sign_in_and_the_old_password() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let elsewhere = world.sign_in("owner@acme.example").await;
+    change(&world, &owner, PASSWORD, NEW).await.unwrap();
+    assert!(is_live(&world, &owner.token).await);
+    assert!(!is_live(&world, &elsewhere.token).await);
+    assert_eq!(sign_in(&world, &owner.email, PASSWORD).await.unwrap_err().reason(), "INVALID_CREDENTIALS");
+    assert!(sign_in(&world, &owner.email, NEW).await.is_ok());
+    assert!(actions(&world, &owner).await.contains(&v1::AuditAction::PasswordChanged));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_wrong_present_password_changes_nothing() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let elsewhere = world.sign_in("owner@acme.example").await;
+    let wrong = change(&world, &owner, OTHER, NEW).await.unwrap_err();
+    assert_eq!((wrong.code, wrong.reason()), (Code::PermissionDenied, "PASSWORD_WRONG"));
+    assert!(is_live(&world, &elsewhere.token).await);
+    assert!(sign_in(&world, &owner.email, PASSWORD).await.is_ok());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_password_is_held_to_the_policy_before_the_present_one_is_looked_at() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    for (new, reason) in [
+        ("short", "PASSWORD_TOO_SHORT"),
+        ("password12345678", "PASSWORD_COMMON"),
+        ("owner@acme.example", "PASSWORD_PERSONAL"),
+    ] {
+        let refused = change(&world, &owner, "wrong as well, and long", new).await.unwrap_err();
+        assert_eq!(refused.fields, [("new_password".into(), reason.into())]);
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_mailed_link_sets_the_password_once_ends_all_sessions_and_begins_one() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    ask(&world, "Owner@Acme.example").await;
+    let token = world.mail_to("owner@acme.example").pop().unwrap().reset_token();
+    let answer = reset(&world, &token, NEW).await.unwrap();
+    assert!(!is_live(&world, &owner.token).await);
+    assert!(is_live(&world, &answer.session_token).await);
+    assert_eq!(answer.user.unwrap().user_id, owner.user_id);
+    assert_eq!(answer.session.unwrap().workspace_id, owner.workspace_id);
+    let again = reset(&world, &token, OTHER).await.unwrap_err();
+    assert_eq!((again.code, again.reason()), (Code::NotFound, "RESET_NOT_FOUND"));
+    assert!(sign_in(&world, &owner.email, NEW).await.is_ok());
+    let back = Person { token: answer.session_token, ..owner };
+    assert!(actions(&world, &back).await.contains(&v1::AuditAction::PasswordReset));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_reset_link_is_good_for_thirty_minutes_to_the_second() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    for (seconds, reason) in [(30 * 60 - 1, None), (30 * 60, Some("RESET_NOT_FOUND"))] {
+        ask(&world, &owner.email).await;
+        let token = world.mail_to(&owner.email).pop().unwrap().reset_token();
+        world.clock.advance(Duration::from_secs(seconds));
+        let answer = reset(&world, &token, if reason.is_none() { NEW } else { OTHER }).await;
+        assert_eq!(answer.err().as_ref().map(Refused::reason), reason);
+    }
+    assert!(sign_in(&world, &owner.email, NEW).await.is_ok());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn only_the_newest_reset_link_works_and_a_changed_password_kills_it() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    ask(&world, &owner.email).await;
+    world.tick();
+    ask(&world, &owner.email).await;
+    let mails = world.mail_to(&owner.email);
+    assert_eq!(mails.len(), 2);
+    assert_eq!(reset(&world, &mails[0].reset_token(), NEW).await.unwrap_err().reason(), "RESET_NOT_FOUND");
+    change(&world, &owner, PASSWORD, OTHER).await.unwrap();
+    assert_eq!(reset(&world, &mails[1].reset_token(), NEW).await.unwrap_err().reason(), "RESET_NOT_FOUND");
+    assert!(sign_in(&world, &owner.email, OTHER).await.is_ok());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_for_an_unknown_or_only_invited_address_is_ok_and_mails_nothing() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    world.invite(&owner, "gil@acme.example", Role::Agent).await;
+    let before = world.mails().len();
+    ask(&world, "nobody@acme.example").await;
+    ask(&world, "gil@acme.example").await;
+    assert_eq!(world.mails().len(), before);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_reset_without_a_membership_sets_the_password_and_begins_no_session() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let gil = world.join(&owner, "gil@acme.example", Role::Agent).await;
+    let remove = v1::RemoveUserRequest { user_id: gil.user_id.clone() };
+    world.by(&owner).users().remove_user(remove).await.unwrap();
+    ask(&world, &gil.email).await;
+    let token = world.mail_to(&gil.email).pop().unwrap().reset_token();
+    assert_eq!(reset(&world, &token, NEW).await.unwrap(), v1::ResetPasswordResponse::default());
+    let token = world.invite(&owner, &gil.email, Role::Agent).await;
+    let accept = |password: &str| v1::AcceptInvitationRequest {
+        invitation_token: token.clone(),
+        display_name: String::new(),
+        password: password.into(),
+    };
+    let old = refused(world.nobody().invitations().accept_invitation(accept(PASSWORD)).await);
+    assert_eq!(old.reason(), "INVALID_CREDENTIALS");
+    world.nobody().invitations().accept_invitation(accept(NEW)).await.unwrap();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_password_leaves_the_reset_link_alive() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    ask(&world, &owner.email).await;
+    let token = world.mail_to(&owner.email).pop().unwrap().reset_token();
+    let weak = reset(&world, &token, "owner@acme.example").await.unwrap_err();
+    assert_eq!(weak.fields, [("new_password".into(), "PASSWORD_PERSONAL".into())]);
+    assert!(reset(&world, &token, NEW).await.is_ok());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_of_another_kind_resets_nothing() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let invitation = world.invite(&owner, "gil@acme.example", Role::Agent).await;
+    for token in
+        [owner.token.clone(), owner.token.replace("rcs_", "rcp_"), invitation.replace("rci_", "rcp_"), String::new()]
+    {
+        assert_eq!(reset(&world, &token, NEW).await.unwrap_err().reason(), "RESET_NOT_FOUND");
+    }
+    world.stop().await;
+}

@@ -1,0 +1,130 @@
+//! Quotas against mail abuse, with the numbers that the program has by default.
+
+use std::time::Duration;
+
+use rolecall::authz::ServiceScope;
+use rolecall::grpc::pb::v1;
+use rolecall::model::Role;
+use tonic::Code;
+use tonic_types::StatusExt;
+
+use crate::support::{Person, Refused, World};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+async fn invite(world: &World, by: &Person, email: &str) -> Result<v1::Invitation, tonic::Status> {
+    let request = v1::CreateInvitationRequest { email: email.into(), role: Role::Agent.number(), ..Default::default() };
+    Ok(world.by(by).invitations().create_invitation(request).await?.into_inner().invitation.unwrap())
+}
+
+async fn resend(world: &World, by: &Person, id: &str) -> Result<(), tonic::Status> {
+    let request = v1::ResendInvitationRequest { invitation_id: id.into(), ..Default::default() };
+    world.by(by).invitations().resend_invitation(request).await.map(drop)
+}
+
+/// The refusal over a quota, and after how long it says to try again.
+fn over<T: std::fmt::Debug>(outcome: Result<T, tonic::Status>) -> Duration {
+    let status = outcome.unwrap_err();
+    let refused = Refused::from_status(&status);
+    assert_eq!((refused.code, refused.reason()), (Code::ResourceExhausted, "QUOTA_EXCEEDED"));
+    status.get_error_details().retry_info().unwrap().retry_delay.unwrap()
+}
+
+#[tokio::test]
+async fn a_workspace_sends_sixty_invitations_a_minute_and_five_hundred_a_day() {
+    let world = World::start_with_quotas().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let other = world.workspace("Bolt", "owner@bolt.example").await;
+    for number in 0..500 {
+        if number > 0 && number % 60 == 0 {
+            assert_eq!(over(invite(&world, &owner, "late@acme.example").await), MINUTE);
+            world.clock.advance(MINUTE);
+        }
+        invite(&world, &owner, &format!("p{number}@acme.example")).await.unwrap();
+    }
+    world.clock.advance(MINUTE);
+    let wait = over(invite(&world, &owner, "late@acme.example").await);
+    assert_eq!(wait, DAY - 9 * MINUTE);
+    invite(&world, &other, "p0@acme.example").await.unwrap();
+    world.clock.advance(wait);
+    let owner = world.sign_in(&owner.email).await;
+    invite(&world, &owner, "late@acme.example").await.unwrap();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_invitation_is_sent_again_after_a_minute_and_five_times_a_day() {
+    let world = World::start_with_quotas().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let id = invite(&world, &owner, "gil@acme.example").await.unwrap().invitation_id;
+    for _ in 0..5 {
+        assert_eq!(over(resend(&world, &owner, &id).await), MINUTE);
+        world.clock.advance(MINUTE);
+        resend(&world, &owner, &id).await.unwrap();
+    }
+    world.clock.advance(MINUTE);
+    let wait = over(resend(&world, &owner, &id).await);
+    assert_eq!(wait, DAY - 5 * MINUTE);
+    world.clock.advance(wait);
+    let owner = world.sign_in(&owner.email).await;
+    resend(&world, &owner, &id).await.unwrap();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_recipient_gets_twenty_emails_a_day_from_all_workspaces_together() {
+    let world = World::start_with_quotas().await;
+    let key = world.service_key("billing", &[ServiceScope::ProvisionWorkspaces], None).await;
+    let mut owners = Vec::new();
+    for number in 0..20 {
+        let owner = world.workspace(&format!("W{number}"), &format!("owner{number}@acme.example")).await;
+        invite(&world, &owner, "victim@acme.example").await.unwrap();
+        owners.push(owner);
+    }
+    let last = world.workspace("Last", "owner@last.example").await;
+    assert_eq!(over(invite(&world, &last, "Victim@acme.example").await), DAY);
+    world.clock.advance(MINUTE);
+    let list = v1::ListInvitationsRequest::default();
+    let sent = world.by(&owners[0]).invitations().list_invitations(list).await.unwrap().into_inner();
+    over(resend(&world, &owners[0], &sent.invitations[0].invitation_id).await);
+    let request = v1::CreateWorkspaceRequest {
+        name: "Trap".into(),
+        owner_email: "victim@acme.example".into(),
+        ..Default::default()
+    };
+    over(world.with_token(&key).workspaces().create_workspace(request).await);
+    invite(&world, &last, "other@acme.example").await.unwrap();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn resets_over_the_quota_are_answered_alike_send_nothing_and_leave_the_last_link_alive() {
+    let world = World::start_with_quotas().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let ask = |email: &'static str| {
+        let request = v1::RequestPasswordResetRequest { email: email.into() };
+        let mut passwords = world.nobody().passwords();
+        async move { passwords.request_password_reset(request).await.unwrap() }
+    };
+    for _ in 0..9 {
+        ask("owner@acme.example").await;
+        ask("nobody@acme.example").await;
+        world.deliver().await;
+        world.tick();
+    }
+    let mails = world.mail_to(&owner.email);
+    assert_eq!(mails.len(), 5);
+    assert!(world.mail_to("nobody@acme.example").is_empty());
+    let request = v1::ResetPasswordRequest {
+        reset_token: mails[4].reset_token(),
+        new_password: "copper lantern 31 meadow".into(),
+    };
+    world.nobody().passwords().reset_password(request).await.unwrap();
+    // The first of the five leaves the hour that they count in.
+    world.clock.advance(Duration::from_secs(60 * 60 - 9));
+    ask("owner@acme.example").await;
+    world.deliver().await;
+    assert_eq!(world.mail_to(&owner.email).len(), 6);
+    world.stop().await;
+}
