@@ -10,6 +10,7 @@ use crate::store::{InvitationLink, MembershipChange, Write};
 
 use super::App;
 use super::sessions::SignedIn;
+use super::throttle::Guess;
 
 /// Who accepts what.
 #[derive(Clone, Debug)]
@@ -46,7 +47,8 @@ impl App {
         let account = self.settle_account(&mut tx, who).await?;
         let member = tx.find_member(invitation.workspace_id, account.user_id).await?;
         if invitation.accepted_by == Some(account.user_id) && repeat_stands(op, &link, member.as_ref()) {
-            let signed_in = self.begin_sign_in(&mut tx, &account, invitation.workspace_id).await?;
+            let mut signed_in = self.begin_sign_in(&mut tx, &account, invitation.workspace_id).await?;
+            signed_in.device_token = Some(self.remember_device(&mut tx, account.user_id, None).await?);
             tx.commit().await?;
             return Ok(signed_in);
         }
@@ -61,7 +63,8 @@ impl App {
         let record = super::invitations::record(AuditAction::InvitationAccepted, invitation).user(account.user_id);
         let actor = AuditActor::User(account.user_id);
         tx.audit_as(invitation.workspace_id, actor, record, 1).await?;
-        let signed_in = self.begin_session_of_new_sign_in(&mut tx, &account, invitation.workspace_id).await?;
+        let mut signed_in = self.begin_session_of_new_sign_in(&mut tx, &account, invitation.workspace_id).await?;
+        signed_in.device_token = Some(self.remember_device(&mut tx, account.user_id, None).await?);
         tx.commit().await?;
         Ok(signed_in)
     }
@@ -80,7 +83,8 @@ impl App {
             link.invitation.require_acceptable(link.issue, op.now)?;
         }
         let hash = account.password_hash.clone();
-        if self.0.passwords.verify(command.password.clone(), Some(hash)).await? {
+        let guess = Guess { email: &account.email, user: Some(account.user_id), device: None };
+        if self.guess(op, guess, self.0.passwords.verify(command.password.clone(), Some(hash))).await? {
             return Ok(Who::Existing(account));
         }
         Err(if repeated { Reason::InvitationAccepted.into() } else { Reason::InvalidCredentials.into() })

@@ -13,6 +13,7 @@ mod operator;
 mod passwords;
 mod refusals;
 mod sessions;
+mod throttle;
 mod upkeep;
 mod users;
 mod workspaces;
@@ -20,7 +21,7 @@ mod workspaces;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 
 use crate::authz::{Caller, Op};
 use crate::clock::{Clock, Timestamp};
@@ -60,6 +61,8 @@ struct Parts {
     audit_retention: Duration,
     links: LinkConfig,
     quotas: QuotaConfig,
+    throttled: bool,
+    throttle_secret: OnceCell<Vec<u8>>,
     mail_domain: String,
     outbox_filled: Notify,
     touches: Touches,
@@ -71,6 +74,8 @@ pub struct AppConfig<'a> {
     pub security: &'a SecurityConfig,
     pub links: LinkConfig,
     pub quotas: QuotaConfig,
+    /// Whether guessing of passwords is slowed. Tests whose clock stands still say no.
+    pub throttled: bool,
     /// The domain of message ids.
     pub mail_domain: String,
     /// How many passwords are hashed at once.
@@ -97,6 +102,8 @@ impl App {
             audit_retention: security.audit_retention,
             links: config.links,
             quotas: config.quotas,
+            throttled: config.throttled,
+            throttle_secret: OnceCell::new(),
             mail_domain: config.mail_domain,
             outbox_filled: Notify::new(),
             touches: Touches::default(),

@@ -14,6 +14,7 @@ use crate::store::{EmailSubject, Write};
 
 use super::App;
 use super::sessions::SignedIn;
+use super::throttle::Guess;
 
 /// How long a reset link is good, and how long its e-mail is worth sending.
 pub(super) const RESET_LIFETIME: Duration = Duration::from_secs(30 * 60);
@@ -37,7 +38,9 @@ impl App {
         let account = self.store().account(caller.user_id).await?;
         let passwords = &self.0.passwords;
         passwords.check_new("new_password", command.new.clone(), personal(&account)).await?;
-        if !passwords.verify(command.current.clone(), Some(account.password_hash.clone())).await? {
+        let guess = Guess { email: &account.email, user: Some(account.user_id), device: None };
+        let check = passwords.verify(command.current.clone(), Some(account.password_hash.clone()));
+        if !self.guess(op, guess, check).await? {
             return Err(Reason::PasswordWrong.into());
         }
         let hash = passwords.hash(command.new.clone()).await?;
@@ -126,7 +129,8 @@ impl App {
         let ended = tx.end_all_sessions(user, self.lifetime()).await?;
         let signed_in = match workspace {
             Some(workspace) => {
-                let signed_in = self.begin_session_of_new_sign_in(&mut tx, &account, workspace).await?;
+                let mut signed_in = self.begin_session_of_new_sign_in(&mut tx, &account, workspace).await?;
+                signed_in.device_token = Some(self.remember_device(&mut tx, user, None).await?);
                 let record =
                     AuditRecord::new(AuditAction::PasswordReset).user(user).detail("sessionCount", ended.to_string());
                 tx.audit_as(workspace, AuditActor::User(user), record, 1).await?;

@@ -1,19 +1,25 @@
 //! Signing in and out.
 
-use secrecy::SecretString;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::authz::{Caller, Op, Permission};
 use crate::crypto::{MintedToken, TokenKind, new_uuid};
 use crate::error::{Reason, Result};
 use crate::model::{
     Account, AuditAction, AuditActor, AuditRecord, EmailAddress, Member, Page, PageRequest, Session, SessionId,
-    SignInId, UserState, WorkspaceId, WorkspaceMembership,
+    SignInId, UserId, UserState, WorkspaceId, WorkspaceMembership,
 };
 use crate::store::{NewSession, Write};
 
 use super::App;
 use super::accept::signed_in_record;
+use super::throttle::Guess;
 use super::users::not_a_member;
+
+/// How long a device is remembered after it signed in.
+const DEVICE_MEMORY: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// Who signs in where.
 #[derive(Clone, Debug)]
@@ -22,6 +28,8 @@ pub struct SignIn {
     pub password: SecretString,
     /// `None`: the workspace signed in to last, else the one joined first.
     pub workspace: Option<WorkspaceId>,
+    /// The token that an earlier sign-in on this device was answered with.
+    pub device_token: Option<SecretString>,
 }
 
 /// A session that has just begun, with the only copy of its token.
@@ -31,6 +39,8 @@ pub struct SignedIn {
     pub session: Session,
     pub member: Member,
     pub workspace: WorkspaceMembership,
+    /// Where a device is remembered: its token, for the next sign-in.
+    pub device_token: Option<SecretString>,
 }
 
 /// Who the caller is, and what they may do here.
@@ -48,7 +58,13 @@ impl App {
     pub async fn sign_in(&self, op: &Op, command: &SignIn) -> Result<SignedIn> {
         let account = self.store().account_by_email(&command.email).await?;
         let hash = account.as_ref().map(|account| account.password_hash.clone());
-        let right = self.0.passwords.verify(command.password.clone(), hash).await?;
+        let device = command.device_token.as_ref();
+        let guess = Guess {
+            email: &command.email,
+            user: account.as_ref().map(|account| account.user_id),
+            device: device.and_then(|token| TokenKind::KnownDevice.parse(token.expose_secret())),
+        };
+        let right = self.guess(op, guess, self.0.passwords.verify(command.password.clone(), hash)).await?;
         let account = account.filter(|_| right).ok_or(Reason::InvalidCredentials)?;
         let default = self.store().default_workspace_of(account.user_id).await?;
         let default = default.ok_or(Reason::InvalidCredentials)?;
@@ -66,9 +82,31 @@ impl App {
         if tx.role_of(workspace, account.user_id).await?.is_none() {
             return Err(not_a_member());
         }
-        let signed_in = self.begin_sign_in(&mut tx, &account, workspace).await?;
+        let mut signed_in = self.begin_sign_in(&mut tx, &account, workspace).await?;
+        signed_in.device_token = Some(self.remember_device(&mut tx, account.user_id, device).await?);
         tx.commit().await?;
         Ok(signed_in)
+    }
+
+    /// Remembers the device for 90 days more: the one that it says it is, if that is known, else a new one.
+    pub(super) async fn remember_device(
+        &self,
+        tx: &mut Write,
+        user: UserId,
+        presented: Option<&SecretString>,
+    ) -> Result<SecretString> {
+        let now = tx.op().now;
+        let expires = now.plus(DEVICE_MEMORY);
+        if let Some(token) = presented
+            && let Some(hash) = TokenKind::KnownDevice.parse(token.expose_secret())
+            && self.store().is_known_device(hash, user, now).await?
+        {
+            tx.extend_known_device(hash, expires).await?;
+            return Ok(token.clone());
+        }
+        let token = TokenKind::KnownDevice.mint();
+        tx.insert_known_device(token.hash, user, expires).await?;
+        Ok(token.text)
     }
 
     /// Begins one more session of the caller's sign-in, in another workspace of theirs.
@@ -175,8 +213,10 @@ impl App {
     /// Takes the password once more, so that the gravest acts are open for the next 10 minutes.
     pub async fn reauthenticate(&self, op: &Op, password: SecretString) -> Result<()> {
         let caller = op.caller.session()?;
-        let hash = self.store().account(caller.user_id).await?.password_hash;
-        if !self.0.passwords.verify(password, Some(hash.clone())).await? {
+        let account = self.store().account(caller.user_id).await?;
+        let hash = account.password_hash;
+        let guess = Guess { email: &account.email, user: Some(caller.user_id), device: None };
+        if !self.guess(op, guess, self.0.passwords.verify(password, Some(hash.clone()))).await? {
             return Err(Reason::PasswordWrong.into());
         }
         let mut tx = self.store().write(op).await?;
@@ -238,6 +278,6 @@ impl App {
             workspace_name: workspace.name,
             role: member.role,
         };
-        Ok(SignedIn { token: token.text, session, member, workspace })
+        Ok(SignedIn { token: token.text, session, member, workspace, device_token: None })
     }
 }

@@ -45,6 +45,7 @@ pub fn app_on(
         security,
         links,
         quotas,
+        throttled: true,
         mail_domain: mail_domain.to_owned(),
         hashing_permits: available_parallelism().map_or(1, usize::from),
     };

@@ -1,9 +1,11 @@
 //! Secrets: tokens, passwords and where randomness comes from.
 
+mod keyed_hash;
 mod password;
 mod random;
 mod token;
 
+pub use keyed_hash::keyed_hash;
 pub use password::{PasswordPolicy, Passwords};
-pub use random::{new_user_id, new_uuid, random_fraction};
+pub use random::{new_key, new_user_id, new_uuid, random_fraction};
 pub use token::{MintedToken, TokenHash, TokenKind};

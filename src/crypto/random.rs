@@ -30,6 +30,13 @@ pub fn new_user_id() -> UserId {
     UserId::new(uuid::Builder::from_random_bytes(bytes).into_uuid())
 }
 
+/// A new key of 32 bytes.
+pub fn new_key() -> [u8; 32] {
+    let mut key = [0; 32];
+    fill(&mut key);
+    key
+}
+
 /// A number from 0 (included) to 1 (not), for jitter.
 pub fn random_fraction() -> f64 {
     let mut bytes = [0; 4];

@@ -8,6 +8,7 @@ mod name;
 mod page;
 mod role;
 mod session;
+mod throttle;
 mod user;
 mod workspace;
 
@@ -27,6 +28,7 @@ pub use session::{
     FRESH_AUTHENTICATION, MAX_SESSIONS_PER_USER, MAX_USER_AGENT_BYTES, Peer, Session, SessionLifetime,
     WorkspaceMembership, bounded_text,
 };
+pub use throttle::{ThrottleCounter, ThrottleKind, network_of};
 pub use user::{
     Account, Member, PasswordHash, RoleChange, UserState, decide_leaving, decide_removal, decide_role_change,
     require_may_manage,

@@ -15,6 +15,7 @@
 
 mod access;
 mod audit;
+mod devices;
 mod dialect;
 mod entity;
 mod error;
@@ -27,9 +28,11 @@ mod quotas;
 mod requests;
 mod resets;
 mod schema;
+mod secrets;
 mod service_keys;
 mod sessions;
 mod sweep;
+mod throttle;
 mod users;
 mod workspaces;
 
@@ -53,6 +56,7 @@ pub use schema::SchemaState;
 pub use service_keys::{NewServiceKey, ServiceKey};
 pub use sessions::NewSession;
 pub use sweep::SweepLimits;
+pub use throttle::ThrottleKey;
 
 use error::refused;
 
@@ -115,6 +119,11 @@ impl Store {
         let mut write = self.begin(op).await?;
         write.settle(op).await?;
         Ok(write)
+    }
+
+    /// Opens a transaction for what is recorded beside an operation and needs no right of its caller.
+    pub async fn write_background(&self, op: &Op) -> Result<Write> {
+        self.begin(op).await
     }
 
     async fn begin(&self, op: &Op) -> Result<Write> {

@@ -13,7 +13,8 @@ use crate::model::{ServiceKeyId, SessionId, SessionLifetime};
 
 use super::Write;
 use super::entity::{
-    audit_event, invitation, invitation_token, membership, outbox, password_reset, request_record, service_key, session,
+    audit_event, invitation, invitation_token, known_device, membership, outbox, password_reset, request_record,
+    service_key, session, throttle,
 };
 use super::error::refused;
 use super::requests::REQUEST_MEMORY;
@@ -65,6 +66,18 @@ impl Write {
             .and_where(password_reset::Column::ExpiresAt.lt(now.as_micros()))
             .limit(limits.batch)
             .take();
+        let devices = Query::select()
+            .column(known_device::Column::TokenHash)
+            .from(known_device::Entity)
+            .and_where(known_device::Column::ExpiresAt.lt(now.as_micros()))
+            .limit(limits.batch)
+            .take();
+        let counters = Query::select()
+            .column(throttle::Column::Key)
+            .from(throttle::Entity)
+            .and_where(throttle::Column::ExpiresAt.lt(now.as_micros()))
+            .limit(limits.batch)
+            .take();
         let events = Query::select()
             .column(audit_event::Column::Id)
             .from(audit_event::Entity)
@@ -75,6 +88,8 @@ impl Write {
             ("sessions", self.delete::<session::Entity>(session::Column::Id, sessions).await?),
             ("links", self.delete::<invitation_token::Entity>(invitation_token::Column::TokenHash, links).await?),
             ("resets", self.delete::<password_reset::Entity>(password_reset::Column::TokenHash, resets).await?),
+            ("devices", self.delete::<known_device::Entity>(known_device::Column::TokenHash, devices).await?),
+            ("counters", self.delete::<throttle::Entity>(throttle::Column::Key, counters).await?),
             ("emails", self.delete::<outbox::Entity>(outbox::Column::Id, emails).await?),
             ("audit events", self.delete::<audit_event::Entity>(audit_event::Column::Id, events).await?),
             ("requests", self.forget_requests(before(REQUEST_MEMORY), limits.batch).await?),

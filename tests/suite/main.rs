@@ -4,3 +4,4 @@ mod flows;
 mod passwords;
 mod quotas;
 mod support;
+mod throttle;

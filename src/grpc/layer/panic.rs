@@ -51,6 +51,7 @@ mod tests {
             security: &SecurityConfig::default(),
             links: LinkConfig::default(),
             quotas: QuotaConfig::default(),
+            throttled: true,
             mail_domain: "rolecall.example".into(),
             hashing_permits: 1,
         };

@@ -1,6 +1,6 @@
 //! `SessionService`.
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tonic::Request;
 
 use crate::app::{SignIn, SignedIn};
@@ -25,7 +25,8 @@ impl SessionService for Api {
             let password = violations.take(fields::password("password", message.password));
             let workspace = violations.take(fields::optional_uuid("workspace_id", &message.workspace_id));
             let ((email, password), workspace) = fields::all(violations, email.zip(password).zip(workspace))?;
-            let command = SignIn { email, password, workspace: workspace.map(WorkspaceId::new) };
+            let device_token = Some(message.device_token).filter(|token| !token.is_empty()).map(SecretString::from);
+            let command = SignIn { email, password, workspace: workspace.map(WorkspaceId::new), device_token };
             let signed_in = self
                 .change(&admitted, move |app, op| {
                     let command = command.clone();
@@ -145,8 +146,7 @@ impl From<SignedIn> for v1::SignInResponse {
             session: Some(convert::session(signed_in.session, current)),
             user: Some(convert::user(signed_in.member)),
             workspace: Some(convert::membership(signed_in.workspace)),
-            // Known devices are not built yet; the README says so.
-            device_token: String::new(),
+            device_token: signed_in.device_token.map(|token| token.expose_secret().to_owned()).unwrap_or_default(),
         }
     }
 }

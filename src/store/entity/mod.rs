@@ -5,11 +5,14 @@
 pub mod audit_event;
 pub mod invitation;
 pub mod invitation_token;
+pub mod known_device;
 pub mod membership;
 pub mod outbox;
 pub mod password_reset;
 pub mod request_record;
+pub mod secret;
 pub mod service_key;
 pub mod session;
+pub mod throttle;
 pub mod user;
 pub mod workspace;

@@ -19,6 +19,9 @@ impl MigrationTrait for Migration {
         for table in [password_reset(), outbox(), audit_event(), service_key(), request_record()] {
             manager.create_table(table).await?;
         }
+        for table in [known_device(), throttle(), secret()] {
+            manager.create_table(table).await?;
+        }
         for index in indexes() {
             manager.create_index(index).await?;
         }
@@ -192,6 +195,31 @@ fn password_reset() -> TableCreateStatement {
         .take()
 }
 
+fn known_device() -> TableCreateStatement {
+    table("known_device")
+        .col(hash("token_hash").primary_key())
+        .col(id("user_id"))
+        .col(moment("created_at"))
+        .col(moment("expires_at"))
+        .foreign_key(&mut references("user_id", "user_account"))
+        .take()
+}
+
+fn throttle() -> TableCreateStatement {
+    table("throttle")
+        .col(hash("key").primary_key())
+        .col(integer("count"))
+        .col(moment("window_start"))
+        .col(moment("blocked_until"))
+        .col(moment("expires_at"))
+        .take()
+}
+
+/// Keys that belong to the data: made once, kept with it.
+fn secret() -> TableCreateStatement {
+    table("secret").col(text("name").primary_key()).col(hash("value")).take()
+}
+
 fn outbox() -> TableCreateStatement {
     table("outbox")
         .col(id("id").primary_key())
@@ -293,6 +321,9 @@ fn indexes() -> Vec<IndexCreateStatement> {
         index("outbox_by_invitation", "outbox", &["invitation_id"]),
         index("outbox_by_recipient", "outbox", &["recipient", "created_at"]),
         index("password_reset_by_user", "password_reset", &["user_id"]),
+        index("known_device_by_user", "known_device", &["user_id", "created_at"]),
+        index("known_device_by_expiry", "known_device", &["expires_at"]),
+        index("throttle_by_expiry", "throttle", &["expires_at"]),
         index("password_reset_by_expiry", "password_reset", &["expires_at"]),
         index("outbox_by_settlement", "outbox", &["settled_at"]),
         index("audit_by_time", "audit_event", &["workspace_id", "occurred_at", "id"]),

@@ -31,6 +31,7 @@ pub struct World {
     pub app: App,
     pub store: Store,
     pub clock: ManualClock,
+    clock_source: Clock,
     pub address: std::net::SocketAddr,
     channel: Channel,
     mailer: Arc<Mailer>,
@@ -58,7 +59,12 @@ impl World {
     /// As [`World::start`], with the quotas that the program has by default. Elsewhere there are none, since the clock
     /// of the tests stands still.
     pub async fn start_with_quotas() -> Self {
-        Self::build(|_| {}, QuotaConfig::default()).await
+        Self::build(|_| {}, QuotaConfig::default(), false).await
+    }
+
+    /// As [`World::start`], with guesses slowed as the program slows them.
+    pub async fn start_throttled(configure: impl FnOnce(&mut GrpcConfig)) -> Self {
+        Self::build(configure, QuotaConfig::default(), true).await
     }
 
     /// As [`World::start`], with another configuration of the server.
@@ -71,10 +77,10 @@ impl World {
             max_emails_per_day: 0,
             max_resets_per_hour: 0,
         };
-        Self::build(configure, none).await
+        Self::build(configure, none, false).await
     }
 
-    async fn build(configure: impl FnOnce(&mut GrpcConfig), quotas: QuotaConfig) -> Self {
+    async fn build(configure: impl FnOnce(&mut GrpcConfig), quotas: QuotaConfig, throttled: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (clock, manual) = Clock::manual(START);
         let database = DatabaseConfig { database_url: format!("sqlite://{}", folder.path().join("test.db").display()) };
@@ -83,36 +89,14 @@ impl World {
         let mail = folder.path().join("mail");
         let mailer =
             Mailer::from_url(&format!("file:{}", mail.display()).into(), "Rolecall <no-reply@rolecall.example>");
-        // What the tests are about is not how long a hash takes.
-        let security =
-            SecurityConfig { password_hash_memory: 64, password_hash_iterations: 1, ..SecurityConfig::default() };
-        let config = AppConfig {
-            security: &security,
-            links: LinkConfig::default(),
-            quotas,
-            mail_domain: "rolecall.example".into(),
-            hashing_permits: 2,
-        };
-        let app = App::new(store.clone(), clock, config).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut grpc = GrpcConfig::on_loopback(address);
-        configure(&mut grpc);
-        let (stop, stopped) = tokio::sync::oneshot::channel();
-        let serving = {
-            let app = app.clone();
-            tokio::spawn(async move {
-                let shutdown = async {
-                    let _ = stopped.await;
-                };
-                rolecall::grpc::serve(app, grpc, listener, shutdown).await.unwrap();
-            })
-        };
+        let app = Self::app(store.clone(), clock.clone(), quotas, throttled);
+        let (address, stop, serving) = Self::serve(app.clone(), configure).await;
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
         Self {
             app,
             store,
             clock: manual,
+            clock_source: clock,
             address,
             channel,
             mailer: Arc::new(mailer.unwrap()),
@@ -121,6 +105,49 @@ impl World {
             stop: Some(stop),
             serving: Some(serving),
         }
+    }
+
+    /// A second server on the same database, throttled, and what stops it when it is dropped.
+    pub async fn another_server(&self) -> (As, tokio::sync::oneshot::Sender<()>) {
+        let database = DatabaseConfig { database_url: format!("sqlite://{}", self.database().display()) };
+        let store = Store::open(&database).await.unwrap();
+        let app = Self::app(store, self.clock_source.clone(), QuotaConfig::default(), true);
+        let (address, stop, _) = Self::serve(app, |_| {}).await;
+        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+        (As::new(channel, None), stop)
+    }
+
+    fn app(store: Store, clock: Clock, quotas: QuotaConfig, throttled: bool) -> App {
+        // What the tests are about is not how long a hash takes.
+        let security =
+            SecurityConfig { password_hash_memory: 64, password_hash_iterations: 1, ..SecurityConfig::default() };
+        let config = AppConfig {
+            security: &security,
+            links: LinkConfig::default(),
+            quotas,
+            throttled,
+            mail_domain: "rolecall.example".into(),
+            hashing_permits: 2,
+        };
+        App::new(store, clock, config).unwrap()
+    }
+
+    async fn serve(
+        app: App,
+        configure: impl FnOnce(&mut GrpcConfig),
+    ) -> (std::net::SocketAddr, tokio::sync::oneshot::Sender<()>, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut grpc = GrpcConfig::on_loopback(address);
+        configure(&mut grpc);
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let serving = tokio::spawn(async move {
+            let shutdown = async {
+                let _ = stopped.await;
+            };
+            rolecall::grpc::serve(app, grpc, listener, shutdown).await.unwrap();
+        });
+        (address, stop, serving)
     }
 
     pub fn folder(&self) -> &Path {

@@ -1,0 +1,117 @@
+//! Slows guessing of passwords. The rules are in `model::throttle`; this counts by them.
+
+use std::future::Future;
+
+use crate::authz::Op;
+use crate::crypto::{TokenHash, keyed_hash, new_key};
+use crate::error::{Error, Reason, Result};
+use crate::model::{EmailAddress, ThrottleKind, UserId, network_of};
+use crate::store::ThrottleKey;
+
+use super::{App, retrying};
+
+/// The key of all counters, in the store.
+const SECRET: &str = "throttle";
+
+/// Who guesses at whose password.
+pub(super) struct Guess<'a> {
+    pub email: &'a EmailAddress,
+    /// The account, if the address has one.
+    pub user: Option<UserId>,
+    /// The device that the client says it is.
+    pub device: Option<TokenHash>,
+}
+
+impl App {
+    /// Runs `check`, which says whether a password is right, as a counted guess. A right one clears what its failures
+    /// have counted; what is neither right nor wrong does not count.
+    ///
+    /// # Errors
+    /// `TOO_MANY_ATTEMPTS`, before and whatever `check` would say; and the errors of `check`.
+    pub(super) async fn guess<F>(&self, op: &Op, guess: Guess<'_>, check: F) -> Result<bool>
+    where
+        F: Future<Output = Result<bool>>,
+    {
+        if !self.0.throttled {
+            return check.await;
+        }
+        let counters = self.counters(op, &guess).await?;
+        retrying(|| self.count(op, &counters)).await?;
+        let outcome = check.await;
+        match &outcome {
+            Ok(false) => {}
+            Ok(true) => retrying(|| self.settle(op, &counters, true)).await?,
+            Err(_) => retrying(|| self.settle(op, &counters, false)).await?,
+        }
+        outcome
+    }
+
+    /// The counters that a guess meets. A device that signed in before has one of its own, and no other.
+    async fn counters(&self, op: &Op, guess: &Guess<'_>) -> Result<Vec<(ThrottleKind, ThrottleKey)>> {
+        let secret = self.throttle_secret(op).await?;
+        let key = |kind: ThrottleKind, parts: &[&[u8]]| {
+            let number = kind.number().to_le_bytes();
+            let parts: Vec<&[u8]> = std::iter::once(&number[..]).chain(parts.iter().copied()).collect();
+            Ok::<_, Error>((kind, keyed_hash(&secret, &parts)?))
+        };
+        if let (Some(device), Some(user)) = (guess.device, guess.user)
+            && self.store().is_known_device(device, user, op.now).await?
+        {
+            return Ok(vec![key(ThrottleKind::Device, &[device.as_bytes()])?]);
+        }
+        let email = guess.email.as_str().as_bytes();
+        let network = op.peer.address.map(network_of);
+        let mut counters = vec![key(ThrottleKind::Address, &[email])?];
+        counters.push(key(ThrottleKind::AddressAndNetwork, &[email, network.as_deref().unwrap_or_default()])?);
+        // Where the client is not known all look alike, and one attacker must not spend everybody's budget.
+        if let Some(network) = &network {
+            counters.push(key(ThrottleKind::Network, &[network])?);
+        }
+        Ok(counters)
+    }
+
+    async fn count(&self, op: &Op, counters: &[(ThrottleKind, ThrottleKey)]) -> Result<()> {
+        let mut tx = self.store().write_background(op).await?;
+        let mut longest = None;
+        for (kind, key) in counters {
+            match kind.attempt(tx.throttle_counter(key).await?, op.now) {
+                Ok(counter) => tx.set_throttle_counter(key, &counter).await?,
+                Err(wait) => longest = longest.max(Some(wait)),
+            }
+        }
+        match longest {
+            // What was counted above goes with the transaction: a refused attempt is none.
+            Some(wait) => Err(Error::new(Reason::TooManyAttempts).retry_after(wait)),
+            None => tx.commit().await,
+        }
+    }
+
+    /// Uncounts an attempt that was no failure. A `right` password clears the failures before it too, but not those of
+    /// the whole network, or an attacker with one account of their own would clear them at will.
+    async fn settle(&self, op: &Op, counters: &[(ThrottleKind, ThrottleKey)], right: bool) -> Result<()> {
+        let mut tx = self.store().write_background(op).await?;
+        for (kind, key) in counters {
+            match kind {
+                ThrottleKind::AddressAndNetwork | ThrottleKind::Address | ThrottleKind::Device if right => {
+                    tx.clear_throttle_counter(key).await?;
+                }
+                _ => tx.uncount_attempt(key).await?,
+            }
+        }
+        tx.commit().await
+    }
+
+    async fn throttle_secret(&self, op: &Op) -> Result<Vec<u8>> {
+        let load = || async {
+            if let Some(secret) = self.store().secret(SECRET).await? {
+                return Ok(secret);
+            }
+            let secret = new_key();
+            let mut tx = self.store().write_background(op).await?;
+            tx.insert_secret(SECRET, &secret).await?;
+            tx.commit().await?;
+            Ok(secret.to_vec())
+        };
+        self.0.throttle_secret.get_or_try_init(|| retrying(load)).await.cloned()
+    }
+}

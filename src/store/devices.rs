@@ -1,0 +1,67 @@
+//! Devices that have signed in before.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use crate::clock::Timestamp;
+use crate::crypto::TokenHash;
+use crate::error::Result;
+use crate::model::UserId;
+
+use super::entity::known_device;
+use super::error::refused;
+use super::{Store, Write};
+
+use known_device::Column as D;
+
+/// Devices of one user that are remembered; the oldest are forgotten.
+const MAX_DEVICES: u64 = 20;
+
+impl Store {
+    /// Whether the device with this token has signed in as this user before.
+    pub async fn is_known_device(&self, token: TokenHash, user: UserId, now: Timestamp) -> Result<bool> {
+        let row = known_device::Entity::find_by_id(token.to_vec()).one(self.reader()).await.map_err(refused)?;
+        Ok(row.is_some_and(|row| row.user_id == user.uuid() && now < Timestamp::from_micros(row.expires_at)))
+    }
+}
+
+impl Write {
+    /// Remembers a device until `expires`. The user's row is locked, or was made by this transaction.
+    pub async fn insert_known_device(&mut self, token: TokenHash, user: UserId, expires: Timestamp) -> Result<()> {
+        let row = known_device::ActiveModel {
+            token_hash: Set(token.to_vec()),
+            user_id: Set(user.uuid()),
+            created_at: Set(self.op.now.as_micros()),
+            expires_at: Set(expires.as_micros()),
+        };
+        known_device::Entity::insert(row).exec_without_returning(&self.txn).await.map_err(refused)?;
+        let surplus: Vec<Vec<u8>> = known_device::Entity::find()
+            .select_only()
+            .column(D::TokenHash)
+            .filter(D::UserId.eq(user.uuid()))
+            .order_by_desc(D::CreatedAt)
+            .order_by_desc(D::TokenHash)
+            .offset(MAX_DEVICES)
+            .limit(MAX_DEVICES)
+            .into_tuple()
+            .all(&self.txn)
+            .await
+            .map_err(refused)?;
+        if !surplus.is_empty() {
+            let forget = known_device::Entity::delete_many().filter(D::TokenHash.is_in(surplus));
+            forget.exec(&self.txn).await.map_err(refused)?;
+        }
+        Ok(())
+    }
+
+    /// Remembers a known device for longer.
+    pub async fn extend_known_device(&mut self, token: TokenHash, expires: Timestamp) -> Result<()> {
+        known_device::Entity::update_many()
+            .col_expr(D::ExpiresAt, Expr::value(expires.as_micros()))
+            .filter(D::TokenHash.eq(token.to_vec()))
+            .exec(&self.txn)
+            .await
+            .map_err(refused)?;
+        Ok(())
+    }
+}

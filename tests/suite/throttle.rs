@@ -1,0 +1,248 @@
+//! Guessing is slowed, and nobody can be locked out by it.
+
+use std::time::Duration;
+
+use rolecall::grpc::pb::v1;
+use rolecall::model::Role;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::support::{As, PASSWORD, Refused, World};
+
+const WRONG: &str = "granite pillow 19 comet";
+
+fn request(email: &str, password: &str, device: &str) -> v1::SignInRequest {
+    v1::SignInRequest {
+        email: email.into(),
+        password: password.into(),
+        device_token: device.into(),
+        ..Default::default()
+    }
+}
+
+async fn sign_in(client: &As, email: &str, password: &str) -> Result<v1::SignInResponse, Status> {
+    Ok(client.sessions().sign_in(request(email, password, "")).await?.into_inner())
+}
+
+fn reason<T: std::fmt::Debug>(outcome: Result<T, Status>) -> String {
+    Refused::from_status(&outcome.unwrap_err()).reason
+}
+
+/// How long a throttled attempt is told to wait.
+fn wait<T: std::fmt::Debug>(outcome: Result<T, Status>) -> Duration {
+    let status = outcome.unwrap_err();
+    let refused = Refused::from_status(&status);
+    assert_eq!((refused.code, refused.reason()), (Code::ResourceExhausted, "TOO_MANY_ATTEMPTS"));
+    status.get_error_details().retry_info().unwrap().retry_delay.unwrap()
+}
+
+/// Guesses wrong until the next has to wait.
+async fn exhaust(client: &As, email: &str) -> Duration {
+    for _ in 0..3 {
+        assert_eq!(reason(sign_in(client, email, WRONG).await), "INVALID_CREDENTIALS");
+    }
+    wait(sign_in(client, email, WRONG).await)
+}
+
+#[tokio::test]
+async fn each_wrong_guess_at_an_address_doubles_the_wait_for_the_next() {
+    let world = World::start_throttled(|_| {}).await;
+    world.workspace("Acme", "owner@acme.example").await;
+    let nobody = world.nobody();
+    let mut delay = exhaust(&nobody, "owner@acme.example").await;
+    assert_eq!(delay, Duration::from_secs(1));
+    for seconds in [2, 4, 8, 16] {
+        world.clock.advance(delay);
+        assert_eq!(reason(sign_in(&nobody, "owner@acme.example", WRONG).await), "INVALID_CREDENTIALS");
+        delay = wait(sign_in(&nobody, "owner@acme.example", WRONG).await);
+        assert_eq!(delay, Duration::from_secs(seconds));
+    }
+    world.clock.advance(delay);
+    sign_in(&nobody, "owner@acme.example", PASSWORD).await.unwrap();
+    assert_eq!(exhaust(&nobody, "owner@acme.example").await, Duration::from_secs(1));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn ten_failures_in_fifteen_minutes_from_one_network_are_the_end_for_an_address() {
+    let world = World::start_throttled(|_| {}).await;
+    world.workspace("Acme", "owner@acme.example").await;
+    let nobody = world.nobody();
+    let mut failures = 0;
+    let delay = loop {
+        match sign_in(&nobody, "owner@acme.example", WRONG).await.map_err(|status| Refused::from_status(&status)) {
+            Err(refused) if refused.reason() == "INVALID_CREDENTIALS" => failures += 1,
+            _ if failures == 10 => break wait(sign_in(&nobody, "owner@acme.example", WRONG).await),
+            _ => world.clock.advance(wait(sign_in(&nobody, "owner@acme.example", WRONG).await)),
+        }
+    };
+    // 127 seconds went by with waiting: 1 + 2 + … + 64.
+    assert_eq!(delay, Duration::from_secs(15 * 60 - 127));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn while_throttled_right_and_wrong_known_and_unknown_read_the_same() {
+    let world = World::start_throttled(|_| {}).await;
+    world.workspace("Acme", "owner@acme.example").await;
+    let nobody = world.nobody();
+    exhaust(&nobody, "owner@acme.example").await;
+    exhaust(&nobody, "unknown@acme.example").await;
+    let mut answers = Vec::new();
+    for (email, password) in [
+        ("owner@acme.example", PASSWORD),
+        ("owner@acme.example", WRONG),
+        ("unknown@acme.example", PASSWORD),
+        ("unknown@acme.example", WRONG),
+    ] {
+        let status = sign_in(&nobody, email, password).await.unwrap_err();
+        answers.push((status.code(), status.message().to_owned(), status.details().to_vec()));
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_known_device_signs_in_during_the_attack_and_has_its_own_allowance() {
+    let world = World::start_throttled(|_| {}).await;
+    world.workspace("Acme", "owner@acme.example").await;
+    let nobody = world.nobody();
+    let device = sign_in(&nobody, "owner@acme.example", PASSWORD).await.unwrap().device_token;
+    assert!(device.starts_with("rcd_"));
+    exhaust(&nobody, "owner@acme.example").await;
+    let with_device = |password: &str| {
+        let request = request("owner@acme.example", password, &device);
+        let mut sessions = nobody.sessions();
+        async move { sessions.sign_in(request).await }
+    };
+    let answer = with_device(PASSWORD).await.unwrap().into_inner();
+    assert_eq!(answer.device_token, device);
+    for _ in 0..10 {
+        assert_eq!(reason(with_device(WRONG).await), "INVALID_CREDENTIALS");
+    }
+    assert_eq!(wait(with_device(PASSWORD).await), Duration::from_secs(15 * 60));
+    world.clock.advance(Duration::from_secs(15 * 60));
+    with_device(PASSWORD).await.unwrap();
+    world.clock.advance(Duration::from_secs(90 * 24 * 60 * 60));
+    exhaust(&nobody, "owner@acme.example").await;
+    wait(with_device(PASSWORD).await);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_device_is_known_for_its_own_user_only() {
+    let world = World::start_throttled(|_| {}).await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    world.join(&owner, "eve@acme.example", Role::Agent).await;
+    let nobody = world.nobody();
+    let device = sign_in(&nobody, "eve@acme.example", PASSWORD).await.unwrap().device_token;
+    exhaust(&nobody, "owner@acme.example").await;
+    wait(nobody.sessions().sign_in(request("owner@acme.example", WRONG, &device)).await);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_reset_by_mail_is_never_throttled_by_guesses() {
+    let world = World::start_throttled(|_| {}).await;
+    world.workspace("Acme", "owner@acme.example").await;
+    exhaust(&world.nobody(), "owner@acme.example").await;
+    let ask = v1::RequestPasswordResetRequest { email: "owner@acme.example".into() };
+    world.nobody().passwords().request_password_reset(ask).await.unwrap();
+    world.deliver().await;
+    let reset = v1::ResetPasswordRequest {
+        reset_token: world.mail_to("owner@acme.example").pop().unwrap().reset_token(),
+        new_password: "copper lantern 31 meadow".into(),
+    };
+    world.nobody().passwords().reset_password(reset).await.unwrap();
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_hundred_parallel_guesses_three_are_looked_at() {
+    let world = World::start_throttled(|_| {}).await;
+    world.workspace("Acme", "owner@acme.example").await;
+    let mut guesses = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let nobody = world.nobody();
+        guesses.spawn(async move { reason(sign_in(&nobody, "owner@acme.example", WRONG).await) });
+    }
+    let reasons = guesses.join_all().await;
+    let count = |wanted: &str| reasons.iter().filter(|reason| *reason == wanted).count();
+    assert_eq!((count("INVALID_CREDENTIALS"), count("TOO_MANY_ATTEMPTS")), (3, 97));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_network_has_a_hundred_failures_an_hour_which_its_own_success_does_not_clear() {
+    let world = World::start_throttled(|config| config.trusted_peers = vec!["127.0.0.1".parse().unwrap()]).await;
+    world.workspace("Acme", "owner@acme.example").await;
+    let from = |address: &str| world.nobody().and("rolecall-client-address", address);
+    for number in 0..100 {
+        if number == 50 {
+            sign_in(&from("203.0.113.9"), "owner@acme.example", PASSWORD).await.unwrap();
+        }
+        let email = format!("p{number}@acme.example");
+        assert_eq!(reason(sign_in(&from("203.0.113.7"), &email, WRONG).await), "INVALID_CREDENTIALS");
+    }
+    let delay = wait(sign_in(&from("203.0.113.200"), "owner@acme.example", PASSWORD).await);
+    assert_eq!(delay, Duration::from_secs(60 * 60));
+    sign_in(&from("203.0.114.7"), "owner@acme.example", PASSWORD).await.unwrap();
+    world.clock.advance(delay);
+    sign_in(&from("203.0.113.200"), "owner@acme.example", PASSWORD).await.unwrap();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn every_way_to_give_a_password_counts_as_a_guess_at_the_same_address() {
+    let world = World::start_throttled(|_| {}).await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let other = world.workspace("Bolt", "owner@bolt.example").await;
+    let gil = world.join(&owner, "gil@acme.example", Role::Agent).await;
+    let link = world.invite(&other, "gil@acme.example", Role::Agent).await;
+    let again = v1::ReauthenticateRequest { password: WRONG.into() };
+    assert_eq!(reason(world.by(&gil).sessions().reauthenticate(again.clone()).await), "PASSWORD_WRONG");
+    let change =
+        v1::ChangePasswordRequest { current_password: WRONG.into(), new_password: "copper lantern 31 meadow".into() };
+    assert_eq!(reason(world.by(&gil).passwords().change_password(change.clone()).await), "PASSWORD_WRONG");
+    let accept = |token: &str| v1::AcceptInvitationRequest {
+        invitation_token: token.into(),
+        display_name: String::new(),
+        password: WRONG.into(),
+    };
+    let accepted = world.nobody().invitations().accept_invitation(accept(&link)).await;
+    assert_eq!(reason(accepted), "INVALID_CREDENTIALS");
+    wait(world.by(&gil).sessions().reauthenticate(again).await);
+    wait(world.by(&gil).passwords().change_password(change).await);
+    wait(world.nobody().invitations().accept_invitation(accept(&link)).await);
+    wait(sign_in(&world.nobody(), "gil@acme.example", PASSWORD).await);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_on_a_used_link_counts_as_a_guess_and_does_not_tell() {
+    let world = World::start_throttled(|_| {}).await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let link = world.invite(&owner, "gil@acme.example", Role::Agent).await;
+    world.accept(&link, "Gil").await;
+    let accept =
+        v1::AcceptInvitationRequest { invitation_token: link, display_name: "Gil".into(), password: WRONG.into() };
+    for _ in 0..3 {
+        let answer = world.nobody().invitations().accept_invitation(accept.clone()).await;
+        assert_eq!(reason(answer), "INVITATION_ACCEPTED");
+    }
+    wait(world.nobody().invitations().accept_invitation(accept).await);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn counters_outlive_the_process_and_are_swept_when_they_are_over() {
+    let world = World::start_throttled(|_| {}).await;
+    world.workspace("Acme", "owner@acme.example").await;
+    exhaust(&world.nobody(), "owner@acme.example").await;
+    let (again, _stop) = world.another_server().await;
+    wait(sign_in(&again, "owner@acme.example", PASSWORD).await);
+    world.clock.advance(Duration::from_secs(60 * 60 + 1));
+    let swept = world.app.sweep().await.unwrap();
+    assert!(swept.contains(&("counters", 3)), "{swept:?}");
+    world.stop().await;
+}
