@@ -57,6 +57,10 @@ impl App {
     /// same work.
     pub async fn sign_in(&self, op: &Op, command: &SignIn) -> Result<SignedIn> {
         let account = self.store().account_by_email(&command.email).await?;
+        let default = match &account {
+            Some(account) => self.store().default_workspace_of(account.user_id).await?,
+            None => None,
+        };
         let hash = account.as_ref().map(|account| account.password_hash.clone());
         let device = command.device_token.as_ref();
         let guess = Guess {
@@ -64,23 +68,34 @@ impl App {
             user: account.as_ref().map(|account| account.user_id),
             device: device.and_then(|token| TokenKind::KnownDevice.parse(token.expose_secret())),
         };
-        let right = self.guess(op, guess, self.0.passwords.verify(command.password.clone(), hash)).await?;
-        let account = account.filter(|_| right).ok_or(Reason::InvalidCredentials)?;
-        let default = self.store().default_workspace_of(account.user_id).await?;
-        let default = default.ok_or(Reason::InvalidCredentials)?;
+        // The password of an account without a membership is as wrong as any other, for the counters too.
+        let check = async {
+            let right = self.0.passwords.verify(command.password.clone(), hash).await?;
+            Ok(right && default.is_some())
+        };
+        let right = self.guess(op, guess, check).await?;
+        let (account, default) = account.zip(default).filter(|_| right).ok_or(Reason::InvalidCredentials)?;
         let workspace = command.workspace.unwrap_or(default);
         // Asked before the lock, which would tell an unknown workspace from a foreign one.
         if self.store().role_of(workspace, account.user_id).await?.is_none() {
             return Err(not_a_member());
         }
+        let upgraded = match self.0.passwords.is_outdated(&account.password_hash) {
+            true => Some(self.0.passwords.hash(command.password.clone()).await?),
+            false => None,
+        };
 
         let mut tx = self.store().write_in(op, workspace).await?;
         tx.lock_user(account.user_id).await?;
+        // Changed, or hashed anew by a sign-in beside this one: checked again from the start.
         if tx.account(account.user_id).await?.password_hash != account.password_hash {
-            return Err(Reason::InvalidCredentials.into());
+            return Err(Reason::Conflict.into());
         }
         if tx.role_of(workspace, account.user_id).await?.is_none() {
             return Err(not_a_member());
+        }
+        if let Some(hash) = &upgraded {
+            tx.set_password(account.user_id, hash).await?;
         }
         let mut signed_in = self.begin_sign_in(&mut tx, &account, workspace).await?;
         signed_in.device_token = Some(self.remember_device(&mut tx, account.user_id, device).await?);

@@ -89,6 +89,15 @@ impl Passwords {
         self.run(move || this.hash_normalized(&normalized(&password))).await
     }
 
+    /// Whether a stored hash was made with other costs than the ones in force.
+    pub fn is_outdated(&self, stored: &PasswordHash) -> bool {
+        let params = phc::PasswordHash::new(stored.as_str()).ok().and_then(|hash| Params::try_from(&hash).ok());
+        let ours = self.hasher.params();
+        params.is_none_or(|params| {
+            (params.m_cost(), params.t_cost(), params.p_cost()) != (ours.m_cost(), ours.t_cost(), ours.p_cost())
+        })
+    }
+
     fn hash_normalized(&self, password: &SecretString) -> Result<PasswordHash> {
         let mut salt = [0; argon2::RECOMMENDED_SALT_LEN];
         fill(&mut salt);
@@ -258,6 +267,15 @@ mod tests {
             "$argon2id$v=19$m=4194304,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY";
         let error = passwords().verify("x".into(), Some(PasswordHash::from_stored(greedy.into()))).await.unwrap_err();
         assert_eq!(error.reason(), Reason::Internal);
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_other_costs_is_outdated() {
+        let dearer = Passwords::new(PasswordPolicy { min_chars: 15 }, 128, 1, 1, 2).unwrap();
+        let hash = passwords().hash("violet kettle orbit 77".into()).await.unwrap();
+        assert!(dearer.is_outdated(&hash));
+        assert!(!passwords().is_outdated(&hash));
+        assert!(dearer.verify("violet kettle orbit 77".into(), Some(hash)).await.unwrap());
     }
 
     #[tokio::test]

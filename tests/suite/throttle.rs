@@ -219,6 +219,20 @@ async fn every_way_to_give_a_password_counts_as_a_guess_at_the_same_address() {
 }
 
 #[tokio::test]
+async fn the_right_password_of_a_removed_user_clears_no_counter() {
+    let world = World::start_throttled(|_| {}).await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let gil = world.join(&owner, "gil@acme.example", Role::Agent).await;
+    world.by(&owner).users().remove_user(v1::RemoveUserRequest { user_id: gil.user_id }).await.unwrap();
+    let nobody = world.nobody();
+    for password in [WRONG, PASSWORD, WRONG] {
+        assert_eq!(reason(sign_in(&nobody, "gil@acme.example", password).await), "INVALID_CREDENTIALS");
+    }
+    wait(sign_in(&nobody, "gil@acme.example", PASSWORD).await);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_wrong_password_on_a_used_link_counts_as_a_guess_and_does_not_tell() {
     let world = World::start_throttled(|_| {}).await;
     let owner = world.workspace("Acme", "owner@acme.example").await;
