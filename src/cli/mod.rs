@@ -32,7 +32,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the service
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// Create a workspace and print the set-up link of its first Owner
     Bootstrap(bootstrap::Bootstrap),
     /// Invite an Owner to a workspace that exists and print the set-up link
