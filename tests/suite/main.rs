@@ -1,6 +1,7 @@
 //! One test binary: it links once. A test's name is the sentence that it proves.
 
 mod flows;
+mod model;
 mod passwords;
 mod quotas;
 mod support;
