@@ -122,7 +122,7 @@ impl App {
         Ok(change)
     }
 
-    /// Ends a membership that may be ended: its sessions in this workspace and its pending invitations go with it.
+    /// Ends a membership that may be ended: its sessions in this workspace and its open invitations go with it.
     async fn end_membership(&self, tx: &mut Write, target: &Member, action: AuditAction) -> Result<MemberChange> {
         let (workspace, user) = (target.workspace_id, target.user_id);
         tx.lock_user(user).await?;
@@ -140,7 +140,7 @@ impl App {
     }
 }
 
-/// Cancels the pending invitations that a user sent and, with `role`, could not send any more.
+/// Cancels the pending and expired invitations that a user sent and, with `role`, could not send any more.
 async fn cancel_unsendable(
     tx: &mut Write,
     workspace: WorkspaceId,
@@ -148,7 +148,7 @@ async fn cancel_unsendable(
     role: Option<Role>,
 ) -> Result<Vec<Invitation>> {
     let mut canceled = Vec::new();
-    for invitation in tx.pending_invitations_by(workspace, sender).await? {
+    for invitation in tx.open_invitations_by(workspace, sender).await? {
         if invitation.require_inviter_entitled(role).is_ok() {
             continue;
         }

@@ -95,12 +95,12 @@ impl Write {
         row.map(from_row).transpose()
     }
 
-    /// The pending invitations that a user sent.
-    pub async fn pending_invitations_by(&self, workspace: WorkspaceId, sender: UserId) -> Result<Vec<Invitation>> {
+    /// The invitations that a user sent and that were neither accepted nor canceled, expired ones included.
+    pub async fn open_invitations_by(&self, workspace: WorkspaceId, sender: UserId) -> Result<Vec<Invitation>> {
         let rows = invitation::Entity::find()
             .filter(I::WorkspaceId.eq(workspace.uuid()))
             .filter(I::InvitedBy.eq(sender.uuid()))
-            .filter(in_state(InvitationState::Pending, self.op.now))
+            .filter(open())
             .order_by_desc(I::CreatedAt)
             .order_by_desc(I::Id)
             .all(&self.txn)
