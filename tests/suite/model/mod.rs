@@ -15,8 +15,8 @@ mod words;
 use proptest::collection::vec;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
-const CASES: u32 = 24;
-const LONGEST: usize = 120;
+const CASES: u32 = 48;
+const LONGEST: usize = 200;
 
 #[test]
 fn the_service_and_a_model_of_the_contract_agree_on_any_sequence_of_calls() {

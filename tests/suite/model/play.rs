@@ -98,7 +98,10 @@ impl Play {
     async fn act(&mut self, action: &Action) -> Result<(), String> {
         match action {
             Action::Wait(seconds) => self.world.clock.advance(Duration::from_secs(*seconds)),
-            Action::Call(by, naming, call) => self.call(*by, *naming, call).await?,
+            Action::Call(by, naming, call) => {
+                self.sign_somebody_in(*by).await?;
+                self.call(*by, *naming, call).await?;
+            }
             Action::Edge { edge, pick, before } => {
                 self.model.now = self.world.clock.now().as_micros();
                 let Some((at, by, call)) = self.edge(*edge, *pick) else {
@@ -112,6 +115,24 @@ impl Play {
             }
         }
         Ok(())
+    }
+
+    /// After a long wait nobody is signed in. So that the sequence is not for nothing, somebody who can do something is.
+    async fn sign_somebody_in(&mut self, by: By) -> Result<(), String> {
+        let (By::Strong(pick) | By::Live(pick)) = by else {
+            return Ok(());
+        };
+        self.model.now = self.world.clock.now().as_micros();
+        let model = &self.model;
+        if (0..model.sessions.len()).any(|s| model.is_live(s) && model.role_of_session(s) >= Role::Admin) {
+            return Ok(());
+        }
+        let able: Vec<_> =
+            model.members.iter().filter(|member| member.removed.is_none() && member.role >= Role::Admin).collect();
+        let member = able[pick % able.len()];
+        let (email, workspace) = (model.people[member.person].email, Some(Pick::Exactly(member.workspace)));
+        let call = Call::SignIn { email, password: Password::Right, workspace };
+        self.call(By::Nobody, Naming::Nothing, &call).await
     }
 
     /// The moment of an edge, and the call that shows it.
