@@ -62,6 +62,16 @@ impl Error {
         Self::new(Reason::Internal).caused_by(cause)
     }
 
+    /// `WORKSPACE_REQUIRED`, which names the metadata that is missing as its field.
+    pub fn workspace_required() -> Self {
+        let text = "must name the workspace to act in";
+        Self::new(Reason::WorkspaceRequired).with_field(FieldViolation::new(
+            "rolecall-workspace-id",
+            FieldReason::Required,
+            text,
+        ))
+    }
+
     /// Adds metadata that a client may act on. `key` is lowerCamelCase.
     pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
         self.0.metadata.push((key, value.into()));

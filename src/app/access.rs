@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::authz::{Caller, KeyCaller, Op, ServiceScope, gate};
 use crate::crypto::TokenKind;
-use crate::error::{Error, FieldReason, Reason, Result};
+use crate::error::{Error, FieldReason, Result};
 use crate::model::{Role, UserId, WorkspaceId};
 use crate::store::{KeyState, SessionState};
 
@@ -139,7 +139,7 @@ fn require_fitting_subject(op: &Op, check: &AccessCheck, field: impl Fn() -> Str
             Err(Error::field(field(), FieldReason::Required, "must be set by a service key"))
         }
         (Caller::ServiceKey(key), Some(CheckSubject::User(_))) if key.workspace.is_none() => {
-            Err(Reason::WorkspaceRequired.into())
+            Err(Error::workspace_required())
         }
         _ => Ok(()),
     }

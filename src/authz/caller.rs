@@ -73,7 +73,7 @@ impl Caller {
     pub fn workspace(&self) -> Result<WorkspaceId> {
         match self {
             Caller::Session(session) => Ok(session.workspace_id),
-            Caller::ServiceKey(key) => key.workspace.ok_or_else(|| Reason::WorkspaceRequired.into()),
+            Caller::ServiceKey(key) => key.workspace.ok_or_else(Error::workspace_required),
             Caller::Anyone | Caller::SignedOut | Caller::Operator | Caller::System => {
                 Err(Error::internal("a caller without a workspace where one is needed"))
             }

@@ -69,25 +69,26 @@ impl ListId {
         if token.is_empty() {
             return Ok(None);
         }
-        self.decode(token).map(Some).ok_or_else(|| {
+        self.decode(token).map(Some).map_err(|reason| {
             Error::new(Reason::PageTokenInvalid).with_field(FieldViolation::new(
                 "page_token",
-                FieldReason::Malformed,
+                reason,
                 "must be the next_page_token of the same list with the same filters",
             ))
         })
     }
 
-    fn decode(&self, token: &str) -> Option<Position> {
+    /// The position, or whether the token is none or belongs elsewhere.
+    fn decode(&self, token: &str) -> Result<Position, FieldReason> {
         if token.len() > MAX_TOKEN_BYTES {
-            return None;
+            return Err(FieldReason::Malformed);
         }
-        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
-        let (tag, position) = bytes.split_at_checked(TAG_BYTES)?;
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| FieldReason::Malformed)?;
+        let (tag, position) = bytes.split_at_checked(TAG_BYTES).ok_or(FieldReason::Malformed)?;
         if tag != self.tag(position) {
-            return None;
+            return Err(FieldReason::NotAllowed);
         }
-        Position::decode(position)
+        Position::decode(position).ok_or(FieldReason::Malformed)
     }
 }
 
