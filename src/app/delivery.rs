@@ -114,7 +114,7 @@ impl App {
                 if reached_nobody {
                     tx.delete_invitation_link(sent.link).await?;
                 }
-                tx.set_delivery(invitation, issue, &delivery(state, lease, true, now, error)).await?;
+                tx.set_delivery(invitation, issue, &attempted(state, lease, now, error)).await?;
             }
             EmailSubject::PasswordReset { .. } if reached_nobody => tx.delete_reset_link(sent.link).await?,
             EmailSubject::PasswordReset { .. } => {}
@@ -142,8 +142,13 @@ impl App {
         match invitation.state(now) {
             InvitationState::Pending => {}
             InvitationState::Expired => {
-                let why = "it expired before it could be sent";
-                tx.set_delivery(id, issue, &delivery(DeliveryState::Failed, lease, false, now, why)).await?;
+                let expired = Delivery {
+                    state: DeliveryState::Failed,
+                    attempt_count: lease.attempt_count,
+                    last_attempt_time: invitation.delivery.as_ref().and_then(|earlier| earlier.last_attempt_time),
+                    last_error: "it expired before it could be sent".to_owned(),
+                };
+                tx.set_delivery(id, issue, &expired).await?;
                 return Ok(None);
             }
             InvitationState::Accepted | InvitationState::Canceled => return Ok(None),
@@ -213,10 +218,11 @@ impl App {
     }
 }
 
-fn delivery(state: DeliveryState, lease: &LeasedEmail, attempted: bool, now: Timestamp, error: &str) -> Delivery {
+/// The delivery after one more attempt, now.
+fn attempted(state: DeliveryState, lease: &LeasedEmail, now: Timestamp, error: &str) -> Delivery {
     Delivery {
         state,
-        attempt_count: lease.attempt_count + i32::from(attempted),
+        attempt_count: lease.attempt_count + 1,
         last_attempt_time: Some(now),
         last_error: error.to_owned(),
     }
