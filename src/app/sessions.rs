@@ -133,6 +133,10 @@ impl App {
         let mut tx = self.store().write_in(op, target).await?;
         tx.lock_user(caller.user_id).await?;
         let caller = tx.op().caller.session()?.clone();
+        // Again, under the lock: a session of an ended membership would revive when the person is invited again.
+        if tx.role_of(target, caller.user_id).await?.is_none() {
+            return Err(not_a_member());
+        }
         let token = TokenKind::Session.mint();
         let session = Session {
             session_id: SessionId::new(new_uuid(op.now)),
