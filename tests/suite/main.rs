@@ -4,5 +4,6 @@ mod flows;
 mod model;
 mod passwords;
 mod quotas;
+mod reasons;
 mod support;
 mod throttle;

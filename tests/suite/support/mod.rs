@@ -1,13 +1,17 @@
 //! What the tests stand on: a whole service in this process, or the program itself as a child.
 
+mod acts;
 mod child;
 mod client;
+mod database;
 mod mail;
 mod refusal;
 mod world;
 
+pub use acts::ok;
 pub use child::{Child, rolecall};
 pub use client::{As, metadata};
+pub use database::blob;
 pub use mail::Mail;
 pub use refusal::{Refused, refused};
 pub use world::{PASSWORD, Person, World};

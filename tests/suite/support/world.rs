@@ -158,6 +158,16 @@ impl World {
         self.folder.path().join("test.db")
     }
 
+    /// Where the mail goes.
+    pub fn mail_folder(&self) -> &Path {
+        &self.mail
+    }
+
+    /// Moves the clock on.
+    pub fn wait(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+
     /// Moves the clock on by a second, so that what follows is later.
     pub fn tick(&self) {
         self.clock.advance(Duration::from_secs(1));
@@ -206,9 +216,12 @@ impl World {
     pub async fn invite(&self, inviter: &Person, email: &str, role: Role) -> String {
         let request =
             v1::CreateInvitationRequest { email: email.into(), role: role.number(), request_id: String::new() };
+        // While the clock stands still, nothing but this tells the newest mail from earlier ones.
+        let earlier: Vec<String> = self.mail_to(email).iter().map(Mail::token).collect();
         self.by(inviter).invitations().create_invitation(request).await.unwrap();
         self.deliver().await;
-        self.mail_to(email).last().unwrap().token()
+        let tokens = self.mail_to(email).into_iter().map(|mail| mail.token());
+        tokens.filter(|token| !earlier.contains(token)).last().unwrap()
     }
 
     /// Accepts with [`PASSWORD`].

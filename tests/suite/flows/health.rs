@@ -1,0 +1,34 @@
+//! Whether the service says how it is.
+
+use std::fs;
+
+use rolecall::model::Role;
+use tonic::Code;
+use tonic::transport::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::support::{World, refused};
+
+#[tokio::test]
+async fn without_its_database_no_service_serves_and_no_write_is_acknowledged() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let channel = Endpoint::from_shared(format!("http://{}", world.address)).unwrap().connect().await.unwrap();
+    let mut health = HealthClient::new(channel);
+    let mut watched = Vec::new();
+    for service in ["", "rolecall.v1.UserService", "rolecall.v1.AccessService"] {
+        let request = HealthCheckRequest { service: service.into() };
+        let mut watch = health.watch(request).await.unwrap().into_inner();
+        assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving, "{service}");
+        watched.push(watch);
+    }
+    fs::remove_file(world.database()).unwrap();
+    for watch in &mut watched {
+        assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    }
+    let refusal = refused(world.by(&owner).create_invitation("gil@acme.example", Role::Agent).await);
+    assert_eq!((refusal.code, refusal.reason()), (Code::Unavailable, "DATABASE_UNAVAILABLE"));
+    assert!(refusal.retry_info);
+}

@@ -1,0 +1,120 @@
+//! When sessions end by themselves.
+
+use rolecall::authz::ServiceScope;
+use rolecall::grpc::pb::v1;
+use rolecall::model::Role;
+
+use super::{DAY, HOUR, SECOND};
+use crate::support::{PASSWORD, World, ok, refused};
+
+#[tokio::test]
+async fn a_session_ends_after_a_day_without_use_to_the_second() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let other = world.sign_in(&owner.email).await;
+    world.wait(DAY - SECOND);
+    ok(world.by(&owner).get_session().await);
+    world.wait(SECOND);
+    assert_eq!(refused(world.by(&other).get_session().await).reason(), "SESSION_ENDED");
+}
+
+#[tokio::test]
+async fn use_keeps_a_session_alive_for_another_day_from_then() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    for _ in 0..5 {
+        world.wait(DAY - SECOND);
+        let session = ok(world.by(&owner).get_session().await).session.unwrap();
+        world.app.record_use().await.unwrap();
+        let used = ok(world.by(&owner).get_session().await).session.unwrap();
+        assert_eq!(used.last_used_time.unwrap().seconds - session.last_used_time.unwrap().seconds, 24 * 3_600 - 1);
+    }
+    world.wait(DAY);
+    assert_eq!(refused(world.by(&owner).get_session().await).reason(), "SESSION_ENDED");
+}
+
+#[tokio::test]
+async fn a_check_by_another_service_is_use_too() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let key = world.service_key("desk", &[ServiceScope::CheckAccess], None).await;
+    let check = v1::CheckAccessRequest {
+        subject: Some(v1::check_access_request::Subject::SessionToken(owner.token.clone())),
+        requirement: Some(v1::check_access_request::Requirement::MinimumRole(Role::Owner.number())),
+    };
+    world.wait(DAY - SECOND);
+    assert!(ok(world.with_token(&key).access().check_access(check).await).allowed);
+    world.app.record_use().await.unwrap();
+    world.wait(DAY - SECOND);
+    ok(world.by(&owner).get_session().await);
+}
+
+#[tokio::test]
+async fn a_session_ends_two_weeks_after_its_sign_in_however_much_it_is_used() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let started = ok(world.by(&owner).get_session().await).session.unwrap();
+    let (began, ends) = (started.create_time.unwrap(), started.expire_time.unwrap());
+    assert_eq!(ends.seconds - began.seconds, 14 * 24 * 3_600);
+    for _ in 0..27 {
+        world.wait(DAY / 2);
+        ok(world.by(&owner).get_session().await);
+        world.app.record_use().await.unwrap();
+    }
+    world.wait(DAY / 2 - SECOND);
+    // Reauthenticating proves the password once more and begins nothing.
+    ok(world.by(&owner).reauthenticate(PASSWORD).await);
+    let switched = ok(world.by(&owner).switch_to(&owner.workspace_id).await);
+    assert_eq!(switched.session.unwrap().expire_time.unwrap(), ends);
+    world.wait(SECOND);
+    for token in [&owner.token, &switched.session_token] {
+        assert_eq!(refused(world.with_token(token).get_session().await).reason(), "SESSION_ENDED");
+    }
+}
+
+#[tokio::test]
+async fn the_last_use_shows_on_the_session_and_on_the_member() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let gil = world.join(&owner, "gil@acme.example", Role::Agent).await;
+    let seen = async || {
+        let user = ok(world.by(&owner).get_user(&gil.user_id).await).user.unwrap();
+        user.last_seen_time.map(|time| time.seconds)
+    };
+    assert_eq!(seen().await, None);
+    world.wait(HOUR);
+    ok(world.by(&gil).get_session().await);
+    let at = world.clock.now().as_micros() / 1_000_000;
+    world.app.record_use().await.unwrap();
+    assert_eq!(seen().await, Some(at));
+    world.wait(HOUR);
+    // Nobody used it since, so nothing later is recorded of it.
+    assert_eq!(seen().await, Some(at));
+    world.app.record_use().await.unwrap();
+    assert_eq!(seen().await, Some(at));
+}
+
+#[tokio::test]
+async fn the_hundred_and_first_session_ends_the_oldest() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let mut tokens = vec![owner.token.clone()];
+    while tokens.len() < 100 {
+        world.tick();
+        tokens.push(ok(world.by(&owner).switch_to(&owner.workspace_id).await).session_token);
+    }
+    ok(world.with_token(&tokens[0]).get_session().await);
+    world.tick();
+    let next = ok(world.nobody().sign_in(&owner.email, PASSWORD, "").await).session_token;
+    assert_eq!(refused(world.with_token(&tokens[0]).get_session().await).reason(), "SESSION_ENDED");
+    for token in [&tokens[1], &tokens[99], &next] {
+        ok(world.with_token(token).get_session().await);
+    }
+    assert_eq!(world.with_token(&next).all_sessions().await.len(), 100);
+
+    // Those that have ended do not count: there is room again.
+    ok(world.with_token(&next).sign_out().await);
+    world.tick();
+    ok(world.with_token(&tokens[1]).switch_to(&owner.workspace_id).await);
+    ok(world.with_token(&tokens[1]).get_session().await);
+}

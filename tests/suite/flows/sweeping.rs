@@ -1,0 +1,87 @@
+//! What goes after it has served its purpose, and what stays.
+
+use std::collections::BTreeMap;
+
+use rolecall::authz::{Caller, Op};
+use rolecall::model::{Role, SessionLifetime};
+use rolecall::store::SweepLimits;
+
+use super::{DAY, SECOND, WEEK};
+use crate::support::{PASSWORD, World, ok, refused};
+
+async fn sweep(world: &World) -> BTreeMap<&'static str, u64> {
+    world.app.sweep().await.unwrap().into_iter().filter(|(_, rows)| *rows > 0).collect()
+}
+
+async fn rows(world: &World, table: &str) -> i64 {
+    world.outside().await.number(&format!("SELECT count(*) FROM {table}")).await
+}
+
+#[tokio::test]
+async fn what_has_served_its_purpose_goes_in_its_time_and_history_stays() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let gil = world.join(&owner, "gil@acme.example", Role::Agent).await;
+    let expired = world.invite(&owner, "late@acme.example", Role::Agent).await;
+    ok(world.by(&owner).remove(&gil.user_id).await);
+    assert_eq!(sweep(&world).await, [].into(), "something went while it still served");
+
+    // A week after they ended or were sent: the removed user's session, both e-mails. The Owner's died of disuse later.
+    world.wait(WEEK);
+    assert_eq!(sweep(&world).await, [].into());
+    world.wait(SECOND);
+    assert_eq!(sweep(&world).await, [("emails", 2), ("sessions", 1)].into());
+    world.wait(DAY);
+    assert_eq!(sweep(&world).await, [("sessions", 1)].into());
+
+    // Links say how they died for 30 days: two were accepted on the first day, one expired on the seventh.
+    world.wait(22 * DAY);
+    assert_eq!(sweep(&world).await, [("links", 2)].into());
+    assert_eq!(refused(world.nobody().accept(&expired, "Late", PASSWORD).await).reason(), "INVITATION_EXPIRED");
+    world.wait(WEEK);
+    assert_eq!(sweep(&world).await, [("links", 1)].into());
+    assert_eq!(refused(world.nobody().accept(&expired, "Late", PASSWORD).await).reason(), "INVITATION_NOT_FOUND");
+
+    let kept = ["user_account", "membership", "invitation", "audit_event"];
+    let mut before = vec![];
+    for table in kept {
+        before.push(rows(&world, table).await);
+    }
+    world.wait(362 * DAY);
+    assert_eq!(sweep(&world).await, [].into());
+    for (table, rows_before) in kept.into_iter().zip(before) {
+        assert!(rows_before > 0 && rows(&world, table).await == rows_before, "{table}");
+    }
+    world.wait(2 * DAY);
+    assert_eq!(sweep(&world).await.keys().collect::<Vec<_>>(), [&"audit events"]);
+    assert_eq!((rows(&world, "audit_event").await, rows(&world, "invitation").await), (0, 3));
+    assert_eq!((rows(&world, "user_account").await, rows(&world, "membership").await), (2, 2));
+}
+
+#[tokio::test]
+async fn one_transaction_sweeps_no_more_than_its_bound_and_the_rest_follows() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    for index in 0..5 {
+        world.invite(&owner, &format!("p{index}@acme.example"), Role::Agent).await;
+    }
+    world.wait(60 * DAY);
+    let now = world.clock.now();
+    let limits = SweepLimits {
+        lifetime: SessionLifetime { idle: DAY, absolute: 14 * DAY },
+        ended_sessions: WEEK,
+        dead_links: WEEK,
+        settled_emails: WEEK,
+        audit_events: 400 * DAY,
+        batch: 2,
+    };
+    let mut left = vec![];
+    for _ in 0..3 {
+        let op = Op::internal(Caller::System, uuid::Uuid::nil(), now);
+        let mut tx = world.store.write_unscoped(&op).await.unwrap();
+        tx.sweep(&limits).await.unwrap();
+        tx.commit().await.unwrap();
+        left.push((rows(&world, "outbox").await, rows(&world, "invitation_token").await));
+    }
+    assert_eq!(left, [(3, 4), (1, 2), (0, 0)]);
+}
