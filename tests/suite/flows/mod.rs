@@ -2,6 +2,7 @@
 
 mod accepting;
 mod access;
+mod audit;
 mod black_box;
 mod delivery;
 mod health;
