@@ -48,7 +48,8 @@ async fn what_has_served_its_purpose_goes_in_its_time_and_history_stays() {
         before.push(rows(&world, table).await);
     }
     world.wait(362 * DAY);
-    assert_eq!(sweep(&world).await, [].into());
+    // Devices that were not used for long are known no more.
+    assert_eq!(sweep(&world).await, [("devices", 2)].into());
     for (table, rows_before) in kept.into_iter().zip(before) {
         assert!(rows_before > 0 && rows(&world, table).await == rows_before, "{table}");
     }

@@ -217,11 +217,11 @@ impl World {
         let request =
             v1::CreateInvitationRequest { email: email.into(), role: role.number(), request_id: String::new() };
         // While the clock stands still, nothing but this tells the newest mail from earlier ones.
-        let earlier: Vec<String> = self.mail_to(email).iter().map(Mail::token).collect();
+        let earlier: Vec<String> = self.mail_to(email).into_iter().map(|mail| mail.text).collect();
         self.by(inviter).invitations().create_invitation(request).await.unwrap();
         self.deliver().await;
-        let tokens = self.mail_to(email).into_iter().map(|mail| mail.token());
-        tokens.filter(|token| !earlier.contains(token)).last().unwrap()
+        let new = self.mail_to(email).into_iter().find(|mail| !earlier.contains(&mail.text));
+        new.unwrap().token()
     }
 
     /// Accepts with [`PASSWORD`].
