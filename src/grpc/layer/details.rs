@@ -4,6 +4,7 @@ use http::{Request, Response};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
+use crate::authz::rule_of;
 use crate::error::Reason;
 use crate::grpc::status;
 
@@ -14,19 +15,22 @@ pub struct Details;
 
 impl Around for Details {
     async fn around(self, request: Request<Body>, next: impl Next) -> Response<Body> {
+        let method_is_ours = rule_of(request.uri().path()).is_some();
         let response = proceed(request, next).await;
         match Status::from_header_map(response.headers()) {
             Some(bare) if bare.code() != Code::Ok && bare.details().is_empty() => {
-                status::of_transport(bare.code(), bare.message(), reason_of(bare.code())).into_http()
+                status::of_transport(bare.code(), bare.message(), reason_of(bare.code(), method_is_ours)).into_http()
             }
             _ => response,
         }
     }
 }
 
-/// Methods that do not exist never get as far as tonic, so an unimplemented thing is a way of compressing.
-fn reason_of(code: Code) -> Reason {
+/// Of our own services only methods that exist get as far as tonic, so an unimplemented thing is a way of compressing.
+/// Of the services that are open by name (or switched off, like reflection) it is the method.
+fn reason_of(code: Code, method_is_ours: bool) -> Reason {
     match code {
+        Code::Unimplemented if !method_is_ours => Reason::MethodUnknown,
         Code::OutOfRange | Code::ResourceExhausted => Reason::MessageTooLarge,
         _ => Reason::MessageMalformed,
     }
