@@ -8,7 +8,7 @@ use crate::model::Role;
 pub struct Rule {
     /// `/rolecall.v1.UserService/ListUsers`
     pub path: &'static str,
-    /// `rolecall.v1.UserService`
+    /// `UserService`
     pub service: &'static str,
     /// `ListUsers`
     pub method: &'static str,
