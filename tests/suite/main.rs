@@ -1,6 +1,16 @@
 //! One test binary: it links once. A test's name is the sentence that it proves.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
+mod access_matrix;
 mod flows;
+mod layering;
+mod metadata;
 mod model;
 mod passwords;
 mod quotas;

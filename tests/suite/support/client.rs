@@ -1,11 +1,12 @@
 //! Generated clients that carry a credential.
 
 use rolecall::grpc::pb::v1;
+use tonic::client::Grpc;
 use tonic::metadata::{Ascii, MetadataKey, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
-use tonic::{Request, Status};
+use tonic::{Request, Response, Status};
 
 use v1::access_service_client::AccessServiceClient;
 use v1::audit_service_client::AuditServiceClient;
@@ -14,6 +15,8 @@ use v1::password_service_client::PasswordServiceClient;
 use v1::session_service_client::SessionServiceClient;
 use v1::user_service_client::UserServiceClient;
 use v1::workspace_service_client::WorkspaceServiceClient;
+
+use super::raw::Raw;
 
 type Connection = InterceptedService<Channel, Credential>;
 
@@ -57,6 +60,14 @@ impl As {
     /// The same caller, naming a workspace.
     pub fn in_workspace(&self, id: &str) -> Self {
         self.and("rolecall-workspace-id", id)
+    }
+
+    /// Calls any method with a message as bytes, and answers with the response's.
+    pub async fn call(&self, path: &str, message: Vec<u8>) -> Result<Vec<u8>, Status> {
+        let connection = Connection::new(self.channel.clone(), self.credential.clone());
+        let mut grpc = Grpc::new(connection);
+        grpc.ready().await.unwrap();
+        grpc.unary(Request::new(message), path.parse().unwrap(), Raw).await.map(Response::into_inner)
     }
 
     pub fn users(&self) -> UserServiceClient<Connection> {

@@ -3,8 +3,10 @@
 mod acts;
 mod child;
 mod client;
+pub mod contract;
 mod database;
 mod mail;
+mod raw;
 mod refusal;
 mod world;
 
@@ -14,4 +16,4 @@ pub use client::{As, metadata};
 pub use database::blob;
 pub use mail::Mail;
 pub use refusal::{Refused, refused};
-pub use world::{PASSWORD, Person, World};
+pub use world::{Frozen, PASSWORD, Person, World};

@@ -41,6 +41,32 @@ pub struct World {
     serving: Option<JoinHandle<()>>,
 }
 
+/// A world that stands still. Its tokens are good in every world that is made of it.
+pub struct Frozen {
+    folder: TempDir,
+    now: Timestamp,
+}
+
+impl Frozen {
+    pub async fn thaw(&self) -> World {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::copy(self.folder.path().join("test.db"), folder.path().join("test.db")).unwrap();
+        World::build_in(folder, self.now, |_| {}, no_quotas(), false).await
+    }
+}
+
+/// Most tests are not about quotas, and their clock stands still.
+fn no_quotas() -> QuotaConfig {
+    QuotaConfig {
+        max_invitations_per_minute: 0,
+        max_invitations_per_day: 0,
+        min_resend_interval: Duration::ZERO,
+        max_resends_per_day: 0,
+        max_emails_per_day: 0,
+        max_resets_per_hour: 0,
+    }
+}
+
 /// Somebody with a session.
 #[derive(Clone, Debug)]
 pub struct Person {
@@ -69,20 +95,21 @@ impl World {
 
     /// As [`World::start`], with another configuration of the server.
     pub async fn start_with(configure: impl FnOnce(&mut GrpcConfig)) -> Self {
-        let none = QuotaConfig {
-            max_invitations_per_minute: 0,
-            max_invitations_per_day: 0,
-            min_resend_interval: Duration::ZERO,
-            max_resends_per_day: 0,
-            max_emails_per_day: 0,
-            max_resets_per_hour: 0,
-        };
-        Self::build(configure, none, false).await
+        Self::build(configure, no_quotas(), false).await
     }
 
     async fn build(configure: impl FnOnce(&mut GrpcConfig), quotas: QuotaConfig, throttled: bool) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (clock, manual) = Clock::manual(START);
+        Self::build_in(tempfile::tempdir().unwrap(), START, configure, quotas, throttled).await
+    }
+
+    async fn build_in(
+        folder: TempDir,
+        now: Timestamp,
+        configure: impl FnOnce(&mut GrpcConfig),
+        quotas: QuotaConfig,
+        throttled: bool,
+    ) -> Self {
+        let (clock, manual) = Clock::manual(now);
         let database = DatabaseConfig { database_url: format!("sqlite://{}", folder.path().join("test.db").display()) };
         let store = Store::open(&database).await.unwrap();
         store.migrate().await.unwrap();
@@ -180,6 +207,15 @@ impl World {
             serving.await.unwrap();
         }
         self.store.close().await;
+    }
+
+    /// Stops the server and keeps its database, of which the same world can be made any number of times.
+    pub async fn freeze(mut self) -> Frozen {
+        let now = self.clock.now();
+        drop(self.stop.take());
+        self.serving.take().unwrap().await.unwrap();
+        self.store.close().await;
+        Frozen { folder: self.folder, now }
     }
 
     /// Clients that send no credential.
