@@ -12,6 +12,12 @@ include!(concat!(env!("OUT_DIR"), "/reasons.rs"));
 /// What every fallible operation of Rolecall answers with.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Most bad fields that one error names. An error travels in the trailers, which clients bound, commonly to 8 KiB; one that
+/// is larger never reaches its caller.
+pub const MAX_VIOLATIONS: usize = 32;
+/// Most bad fields that the sentence of an error names; the violations are what programs read.
+const MAX_VIOLATIONS_IN_TEXT: usize = 8;
+
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// A refusal or a failure.
@@ -45,8 +51,9 @@ impl Error {
         Self(Box::new(Parts { reason, metadata: Vec::new(), fields: Vec::new(), retry_after: None, cause: None }))
     }
 
-    /// `FIELD_INVALID` with every bad field at once.
-    pub fn fields(fields: Vec<FieldViolation>) -> Self {
+    /// `FIELD_INVALID` with every bad field at once, up to [`MAX_VIOLATIONS`].
+    pub fn fields(mut fields: Vec<FieldViolation>) -> Self {
+        fields.truncate(MAX_VIOLATIONS);
         let mut error = Self::new(Reason::FieldInvalid);
         error.0.fields = fields;
         error
@@ -126,11 +133,11 @@ impl From<Reason> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.reason.text())?;
-        for (index, violation) in self.0.fields.iter().enumerate() {
+        for (index, violation) in self.0.fields.iter().enumerate().take(MAX_VIOLATIONS_IN_TEXT) {
             let lead = if index == 0 { ": " } else { "; " };
             write!(f, "{lead}{} {}", violation.field, violation.text)?;
         }
-        Ok(())
+        if self.0.fields.len() > MAX_VIOLATIONS_IN_TEXT { f.write_str("; and more") } else { Ok(()) }
     }
 }
 
@@ -201,13 +208,16 @@ impl Reason {
 pub struct Violations(Vec<FieldViolation>);
 
 impl Violations {
+    /// Keeps what an error can name, so that a bad request does not grow into a worse one.
     pub fn add(&mut self, violation: FieldViolation) {
-        self.0.push(violation);
+        if self.0.len() < MAX_VIOLATIONS {
+            self.0.push(violation);
+        }
     }
 
     /// Keeps the violation of a failed check, or hands out the value of a good one.
     pub fn take<T>(&mut self, checked: std::result::Result<T, FieldViolation>) -> Option<T> {
-        checked.map_err(|violation| self.0.push(violation)).ok()
+        checked.map_err(|violation| self.add(violation)).ok()
     }
 
     /// Refuses with all that was collected, if anything was.
