@@ -50,11 +50,20 @@ pub fn permission(field: &str, number: i32) -> Checked<Permission> {
     }
 }
 
-/// Every value of a repeated enum field; a bad one is named by its place.
-fn each<T>(violations: &mut Violations, field: &str, numbers: &[i32], read: impl Fn(i32) -> Option<T>) -> Vec<T> {
-    let mut values = Vec::with_capacity(numbers.len());
+/// The values of a repeated enum field, each once; a bad one is named by its place.
+///
+/// It is a set. Were repetitions kept, a request could make a query as large as itself, whose parts nest so deep that
+/// the stack overflows and the process dies.
+fn each<T: PartialEq>(
+    violations: &mut Violations,
+    field: &str,
+    numbers: &[i32],
+    read: impl Fn(i32) -> Option<T>,
+) -> Vec<T> {
+    let mut values = Vec::new();
     for (index, number) in numbers.iter().enumerate() {
         match read(*number) {
+            Some(value) if values.contains(&value) => {}
             Some(value) => values.push(value),
             None => violations.add(FieldViolation::new(
                 format!("{field}[{index}]"),

@@ -49,8 +49,8 @@ impl InvitationService for Api {
             let mut violations = Violations::default();
             let states = fields::invitation_states(&mut violations, "states", &message.states);
             let mut list = ListId::new("invitations", admitted.op.caller.workspace().ok());
-            for state in &message.states {
-                list = list.filter(&state.to_le_bytes());
+            for state in &states {
+                list = list.filter(&[*state as u8]);
             }
             let page = fields::page(violations, &list, message.page_size, &message.page_token)?;
             let page = self.app.list_invitations(&admitted.op, &InvitationFilter { states }, &page).await?;
