@@ -69,6 +69,28 @@ impl App {
         Ok(signed_in)
     }
 
+    /// All bad fields of an accept whose password cannot be one. The name counts only where it would be used.
+    pub async fn bad_fields_of_accept(
+        &self,
+        token: Option<TokenHash>,
+        display_name: &str,
+        password: FieldViolation,
+    ) -> Result<Vec<FieldViolation>> {
+        let Some(token) = token else {
+            return Ok(vec![password]);
+        };
+        let email = match self.store().invitation_link(token).await {
+            Ok(link) => link.invitation.email,
+            Err(error) if error.reason() == Reason::InvitationNotFound => return Ok(vec![password]),
+            Err(error) => return Err(error),
+        };
+        let name = match self.store().account_by_email(&email).await? {
+            Some(_) => None,
+            None => Name::parse("display_name", display_name).err(),
+        };
+        Ok(name.into_iter().chain([password]).collect())
+    }
+
     /// The password must be the account's. A dead link is refused before it is looked at, except a used one that may be
     /// used again: there a wrong password is not told from a link that is used up.
     async fn prove_existing(

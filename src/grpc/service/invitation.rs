@@ -4,7 +4,7 @@ use tonic::Request;
 
 use crate::app::{AcceptInvitation, CreateInvitation};
 use crate::crypto::{TokenHash, TokenKind};
-use crate::error::{Reason, Result, Violations};
+use crate::error::{Error, Reason, Result, Violations};
 use crate::grpc::call::Admitted;
 use crate::grpc::convert::{self, fields};
 use crate::grpc::pb::v1;
@@ -125,10 +125,15 @@ impl InvitationService for Api {
     ) -> Answer<v1::AcceptInvitationResponse> {
         let (admitted, message) = Admitted::open(request)?;
         let outcome = async {
-            let mut violations = Violations::default();
-            let password = violations.take(fields::password("password", message.password));
-            let password = fields::all(violations, password)?;
-            let token = invitation_token(&message.invitation_token)?;
+            let token = invitation_token(&message.invitation_token);
+            let password = match fields::password("password", message.password) {
+                Ok(password) => password,
+                Err(bad) => {
+                    let bad = self.app.bad_fields_of_accept(token.ok(), &message.display_name, bad).await?;
+                    return Err(Error::fields(bad));
+                }
+            };
+            let token = token?;
             let command = AcceptInvitation { token, display_name: message.display_name, password };
             let accepted = self
                 .change(&admitted, move |app, op| {
