@@ -18,20 +18,24 @@ impl Around for Details {
         let method_is_ours = rule_of(request.uri().path()).is_some();
         let response = proceed(request, next).await;
         match Status::from_header_map(response.headers()) {
-            Some(bare) if bare.code() != Code::Ok && bare.details().is_empty() => {
-                status::of_transport(bare.code(), bare.message(), reason_of(bare.code(), method_is_ours)).into_http()
-            }
+            Some(bare) if bare.details().is_empty() => match reason_of(bare.code(), method_is_ours) {
+                Some(reason) => status::of_transport(bare.code(), bare.message(), reason).into_http(),
+                None => response,
+            },
             _ => response,
         }
     }
 }
 
-/// Of our own services only methods that exist get as far as tonic, so an unimplemented thing is a way of compressing.
-/// Of the services that are open by name (or switched off, like reflection) it is the method.
-fn reason_of(code: Code, method_is_ours: bool) -> Reason {
+/// Why tonic refused. Other codes are not the transport's: the health service has words of its own, such as NOT_FOUND for
+/// a service that it does not know. Of our own services only methods that exist get as far as tonic, so an unimplemented
+/// thing is a way of compressing; of the services that are open by name (or switched off, like reflection) it is the method.
+fn reason_of(code: Code, method_is_ours: bool) -> Option<Reason> {
     match code {
-        Code::Unimplemented if !method_is_ours => Reason::MethodUnknown,
-        Code::OutOfRange | Code::ResourceExhausted => Reason::MessageTooLarge,
-        _ => Reason::MessageMalformed,
+        Code::Unimplemented if method_is_ours => Some(Reason::MessageMalformed),
+        Code::Unimplemented => Some(Reason::MethodUnknown),
+        Code::OutOfRange | Code::ResourceExhausted => Some(Reason::MessageTooLarge),
+        Code::Internal | Code::InvalidArgument | Code::Unknown => Some(Reason::MessageMalformed),
+        _ => None,
     }
 }
