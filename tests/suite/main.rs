@@ -8,7 +8,9 @@
 )]
 
 mod access_matrix;
+mod cli;
 mod flows;
+mod hostile;
 mod layering;
 mod metadata;
 mod model;

@@ -1,7 +1,6 @@
 //! Generated clients that carry a credential.
 
 use rolecall::grpc::pb::v1;
-use tonic::client::Grpc;
 use tonic::metadata::{Ascii, MetadataKey, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -16,9 +15,8 @@ use v1::session_service_client::SessionServiceClient;
 use v1::user_service_client::UserServiceClient;
 use v1::workspace_service_client::WorkspaceServiceClient;
 
-use super::raw::Raw;
-
-type Connection = InterceptedService<Channel, Credential>;
+/// A channel that adds the credential to what goes through it.
+pub type Connection = InterceptedService<Channel, Credential>;
 
 /// Clients of all services for one caller.
 #[derive(Clone)]
@@ -64,10 +62,11 @@ impl As {
 
     /// Calls any method with a message as bytes, and answers with the response's.
     pub async fn call(&self, path: &str, message: Vec<u8>) -> Result<Vec<u8>, Status> {
-        let connection = Connection::new(self.channel.clone(), self.credential.clone());
-        let mut grpc = Grpc::new(connection);
-        grpc.ready().await.unwrap();
-        grpc.unary(Request::new(message), path.parse().unwrap(), Raw).await.map(Response::into_inner)
+        self.raw(path, message).await.map(Response::into_inner)
+    }
+
+    pub fn connection(&self) -> Connection {
+        InterceptedService::new(self.channel.clone(), self.credential.clone())
     }
 
     pub fn users(&self) -> UserServiceClient<Connection> {

@@ -1,0 +1,126 @@
+//! The command line, used wrongly: one clear line, the right exit status, and no secret in it.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::support::{Child, rolecall};
+
+/// Exit status, standard output and standard error of a command on this database.
+fn run(database: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let url = format!("sqlite://{}", database.display());
+    let mut command = rolecall(arguments);
+    command.env("ROLECALL_DATABASE_URL", url).env("ROLECALL_LOG", "warn").current_dir(database.parent().unwrap());
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn one_line(ran: &(Option<i32>, String, String), status: i32, says: &str) {
+    let (code, out, err) = ran;
+    assert_eq!((*code, out.as_str(), err.lines().count()), (Some(status), "", 1), "{err}");
+    assert!(err.starts_with("rolecall: ") && err.contains(says), "{err}");
+    assert!(!err.contains("hunter2"), "{err}");
+}
+
+#[test]
+fn what_cannot_be_served_is_one_clear_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let good = at("good.db");
+    std::fs::write(at("garbage.db"), [b'x'; 8_192]).unwrap();
+    std::fs::create_dir(at("folder.db")).unwrap();
+    std::fs::write(at("file"), "").unwrap();
+    let serve =
+        |more: &[&'static str]| [&["serve", "--grpc-listen", "127.0.0.1:0", "--mail-url", "file:m"], more].concat();
+    one_line(&run(&at("garbage.db"), &serve(&[])), 1, "cannot be opened");
+    one_line(&run(&at("folder.db"), &serve(&[])), 1, "cannot be opened");
+    one_line(&run(&at("new.db"), &serve(&["--no-migrate"])), 1, "schema is old");
+    let mail = |url: &str| run(&good, &["serve", "--grpc-listen", "127.0.0.1:0", "--mail-url", url]);
+    one_line(&mail("smtp://user:hunter2@host:port"), 2, "--mail-url");
+    one_line(&mail("http://user:hunter2@host"), 2, "--mail-url");
+    one_line(&mail(&format!("file:{}/mail", at("file").display())), 1, "--mail-url");
+    one_line(&run(&good, &serve(&["--setup-url", "https://a.example/s"])), 2, "--setup-url");
+    one_line(&run(&good, &["serve", "--grpc-listen", "0.0.0.0:0"]), 2, "--grpc-listen");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    one_line(&run(&good, &["serve", "--mail-url", "file:m", "--grpc-listen", &address]), 1, "--grpc-listen");
+    let (code, _, err) = run(&good, &["serve", "--no-such-flag"]);
+    assert_eq!(code, Some(2), "{err}");
+    assert_eq!(run(&good, &["no-such-command"]).0, Some(2));
+}
+
+#[test]
+fn a_service_key_is_printed_once_and_its_name_is_never_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("rolecall.db");
+    let create = ["service-key", "create", "gateway", "--scope", "check-access"];
+    let (code, key, err) = run(&database, &create);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(key.starts_with("rck_") && key.lines().count() == 1);
+    one_line(&run(&database, &create), 1, "used");
+    let (_, list, _) = run(&database, &["service-key", "list"]);
+    assert!(list.contains("gateway\tgood\tcheck-access\t") && !list.contains("rck_"), "{list}");
+    assert_eq!(run(&database, &["service-key", "revoke", "gateway"]).0, Some(0));
+    assert!(run(&database, &["service-key", "list"]).1.contains("gateway\trevoked\t"));
+    one_line(&run(&database, &create), 1, "used");
+    one_line(&run(&database, &["service-key", "revoke", "nobody"]), 1, "no service key");
+}
+
+#[test]
+fn a_check_of_the_schema_changes_nothing_and_says_how_it_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("rolecall.db");
+    one_line(&run(&database, &["migrate", "--check"]), 1, "no database");
+    assert!(!database.exists());
+    assert_eq!(run(&database, &["migrate"]).0, Some(0));
+    assert_eq!(run(&database, &["migrate", "--check"]).0, Some(0));
+}
+
+#[test]
+fn bootstrap_prints_one_line_of_json_and_nothing_when_the_workspace_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("rolecall.db");
+    let bootstrap = ["bootstrap", "--workspace", "Acme", "--owner", "owner@acme.example", "--json", "--if-absent"];
+    let (code, out, err) = run(&database, &bootstrap);
+    assert_eq!((code, out.lines().count()), (Some(0), 1), "{err}");
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["invitation_id", "invitation_token", "setup_url", "workspace_id"]);
+    let token = json["invitation_token"].as_str().unwrap();
+    assert!(token.starts_with("rci_") && json["setup_url"].as_str().unwrap().ends_with(token));
+    let (code, out, _) = run(&database, &bootstrap);
+    assert_eq!((code, out.as_str()), (Some(0), ""));
+    one_line(&run(&database, &["bootstrap", "--workspace", "", "--owner", "o@acme.example"]), 2, "--workspace");
+    one_line(&run(&database, &["bootstrap", "--workspace", "A", "--owner", "none"]), 2, "--owner");
+}
+
+#[test]
+fn help_shows_no_secret_of_the_environment() {
+    for command in ["serve", "bootstrap", "invite-owner", "migrate", "health", "demo"] {
+        let mut help = rolecall(&[command, "--help"]);
+        help.env("ROLECALL_MAIL_URL", "smtp://user:hunter2@host").env("ROLECALL_DATABASE_URL", "sqlite://hunter2");
+        let output = help.output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && text.contains("Usage:") && !text.contains("hunter2"), "{command}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_running_server_answers_health_keeps_its_files_private_and_stops_when_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("data/rolecall.db");
+    let child = Child::serve(&database, &[]);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(database.parent().unwrap()), 0o700);
+    for end in ["", "-wal", "-shm"] {
+        assert_eq!(mode(&database.with_file_name(format!("rolecall.db{end}"))), 0o600, "{end}");
+    }
+    let health = |address: &str| rolecall(&["health", "--grpc-listen", address]).output().unwrap();
+    let address = child.address.clone();
+    let answer = health(&address);
+    assert_eq!((answer.status.code(), answer.stdout.as_slice()), (Some(0), &b"serving\n"[..]));
+    assert_eq!(child.terminate(), Some(0));
+    let answer = health(&address);
+    assert_eq!(answer.status.code(), Some(1));
+    assert_eq!(String::from_utf8(answer.stderr).unwrap().lines().count(), 1);
+}
