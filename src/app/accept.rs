@@ -37,7 +37,12 @@ impl App {
         let link = self.store().invitation_link(command.token).await?;
         let account = self.store().account_by_email(&link.invitation.email).await?;
         let who = match account {
-            Some(account) => self.prove_existing(op, &link, account, command).await?,
+            Some(account) => {
+                // Read again, after the account: it may have come through this very link just now, and then a wrong
+                // password is answered as on any used link.
+                let link = self.store().invitation_link(command.token).await?;
+                self.prove_existing(op, &link, account, command).await?
+            }
             None => self.prepare_new(op, &link, command).await?,
         };
 
