@@ -42,9 +42,10 @@ impl Demo {
         let service = Service::open(config(&self, folder.path(), &mail)).await?;
         let (app, address) = (service.app.clone(), service.address);
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let told = told_to_stop();
         let serving = tokio::spawn(service.serve(async move {
             tokio::select! {
-                () = told_to_stop() => {}
+                () = told => {}
                 _ = stopped => {}
             }
         }));

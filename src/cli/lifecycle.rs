@@ -60,16 +60,19 @@ pub async fn operator_app(database: &DatabaseConfig, links: LinkConfig) -> Resul
     Ok((app, store))
 }
 
-/// Completes when the process is told to stop.
-pub async fn told_to_stop() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be received; only SIGKILL stops this process");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// Listens for signals from the moment of this call, and completes when one tells the process to stop. Before the call a
+/// signal kills the process, so it comes before anybody is told that the service is there.
+pub fn told_to_stop() -> impl Future<Output = ()> + Send {
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async {
+        let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+            tracing::error!("signals cannot be received; only SIGKILL stops this process");
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
     }
-    tracing::info!("stopping");
 }
