@@ -9,6 +9,7 @@
 
 mod access_matrix;
 mod cli;
+mod faults;
 mod flows;
 mod hostile;
 mod layering;
@@ -16,6 +17,7 @@ mod metadata;
 mod model;
 mod passwords;
 mod quotas;
+mod races;
 mod reasons;
 mod support;
 mod throttle;

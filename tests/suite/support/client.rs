@@ -48,6 +48,11 @@ impl As {
         Self { channel, credential: Credential(token.map(bearer).into_iter().collect()) }
     }
 
+    /// Another caller on the same connection.
+    pub fn with(&self, token: &str) -> Self {
+        Self::new(self.channel.clone(), Some(token.to_owned()))
+    }
+
     /// The same caller, sending one more piece of metadata.
     pub fn and(&self, key: &'static str, value: &str) -> Self {
         let mut more = self.clone();

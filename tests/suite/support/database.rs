@@ -1,38 +1,221 @@
-//! The database file seen from outside the service, as another program would see it.
+//! The database file itself, looked at past the service, and what must be true of it at any moment.
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, Connection};
+use std::path::Path;
+use std::time::Duration;
 
-use super::World;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow};
+use sqlx::{AssertSqlSafe, FromRow};
 
-/// A connection that does not belong to the service.
-pub struct Outside(SqliteConnection);
+/// A connection of its own to a database file.
+pub struct Database(SqlitePool);
 
-impl World {
-    pub async fn outside(&self) -> Outside {
-        let options = SqliteConnectOptions::new().filename(self.database());
-        Outside(SqliteConnection::connect_with(&options).await.unwrap())
+impl Database {
+    pub async fn open(path: &Path) -> Self {
+        let options = SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(20));
+        Self(SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap())
+    }
+
+    pub async fn rows<T>(&self, sql: &str) -> Vec<T>
+    where
+        T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+    {
+        sqlx::query_as(AssertSqlSafe(sql.to_owned())).fetch_all(&self.0).await.unwrap()
+    }
+
+    /// The first column of each row, which is text.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        self.rows::<(String,)>(sql).await.into_iter().map(|(text,)| text).collect()
+    }
+
+    /// The only value of the only row.
+    pub async fn number(&self, sql: &str) -> i64 {
+        let (number,) = self.rows::<(i64,)>(sql).await.pop().unwrap();
+        number
+    }
+
+    pub async fn execute(&self, sql: &str) -> Result<u64, sqlx::Error> {
+        Ok(sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&self.0).await?.rows_affected())
+    }
+
+    /// Which of [`INVARIANTS`] do not hold, and for which rows.
+    pub async fn broken(&self) -> Vec<(&'static str, Vec<String>)> {
+        let mut broken = Vec::new();
+        for (sentence, exceptions) in INVARIANTS {
+            let exceptions = self.texts(exceptions).await;
+            if !exceptions.is_empty() {
+                broken.push((sentence, exceptions));
+            }
+        }
+        broken
+    }
+
+    /// Nothing half done, nothing out of step, nothing damaged.
+    pub async fn assert_whole(&self) {
+        assert_eq!(self.broken().await, []);
+        assert_eq!(self.texts("PRAGMA integrity_check").await, ["ok"]);
+    }
+
+    pub async fn close(self) {
+        self.0.close().await;
     }
 }
 
-impl Outside {
-    /// Runs statements. Answers how many rows changed.
-    pub async fn run(&mut self, sql: &str) -> u64 {
-        sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut self.0).await.unwrap().rows_affected()
-    }
-
-    /// The one number that a query answers.
-    pub async fn number(&mut self, sql: &str) -> i64 {
-        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut self.0).await.unwrap()
-    }
-
-    /// Takes the only write lock and keeps it until `run("COMMIT")`, or until this is dropped.
-    pub async fn lock(&mut self) {
-        self.run("BEGIN IMMEDIATE").await;
-    }
+/// What a workspace's id looks like in SQL: `hex(id)`.
+pub fn hex(uuid: &str) -> String {
+    uuid.replace('-', "").to_ascii_uppercase()
 }
 
-/// An id as it stands in the database.
-pub fn blob(id: &str) -> String {
-    format!("x'{}'", id.replace('-', ""))
-}
+/// Sentences that are true of every state that a transaction leaves behind, each with a query for the exceptions. They
+/// hold as long as nothing was swept. The numbers of actions are those of `AuditAction`; events are in the order of
+/// their rows, since a clock that a test moves stands still in between.
+pub const INVARIANTS: [(&str, &str); 22] = [
+    (
+        "a workspace counts its active Owners",
+        "SELECT hex(w.id) || ' says ' || w.owner_count FROM workspace w
+         LEFT JOIN (SELECT workspace_id, count(*) AS n FROM membership WHERE role = 4 AND removed_at IS NULL GROUP BY 1) o
+             ON o.workspace_id = w.id
+         WHERE w.owner_count <> coalesce(o.n, 0)",
+    ),
+    (
+        "a workspace that has had an Owner has one",
+        "SELECT hex(id) FROM workspace WHERE (founded_at IS NULL) <> (owner_count = 0)",
+    ),
+    (
+        "a workspace's creation was recorded once",
+        "SELECT hex(w.id) FROM workspace w
+         LEFT JOIN (SELECT workspace_id, count(*) AS n FROM audit_event WHERE action = 1 GROUP BY 1) e
+             ON e.workspace_id = w.id
+         WHERE coalesce(e.n, 0) <> 1",
+    ),
+    (
+        "an account has a membership, active or not",
+        "SELECT hex(u.id) FROM user_account u LEFT JOIN membership m ON m.user_id = u.id WHERE m.user_id IS NULL",
+    ),
+    (
+        "an active membership has the account's name",
+        "SELECT hex(u.id) FROM membership m JOIN user_account u ON u.id = m.user_id
+         WHERE m.removed_at IS NULL AND m.display_name <> u.display_name",
+    ),
+    (
+        "a membership is active if it was joined once more often than it was ended",
+        "SELECT hex(m.user_id) FROM membership m
+         LEFT JOIN (SELECT workspace_id, target_user_id, sum(action = 6) - sum(action IN (8, 9)) AS n
+                    FROM audit_event GROUP BY 1, 2) e
+             ON e.workspace_id = m.workspace_id AND e.target_user_id = m.user_id
+         WHERE coalesce(e.n, 0) <> (m.removed_at IS NULL)",
+    ),
+    (
+        "a role is the one that was recorded last",
+        "SELECT hex(m.user_id) || ' has ' || m.role || ' of ' || e.role FROM membership m
+         JOIN (SELECT workspace_id, target_user_id, json_extract(details, '$.role') AS role,
+                   row_number() OVER (PARTITION BY workspace_id, target_user_id ORDER BY rowid DESC) AS nth
+               FROM audit_event WHERE action IN (6, 7)) e
+             ON e.workspace_id = m.workspace_id AND e.target_user_id = m.user_id AND e.nth = 1
+         WHERE e.role <> CASE m.role WHEN 1 THEN 'AGENT' WHEN 2 THEN 'MANAGER' WHEN 3 THEN 'ADMIN' ELSE 'OWNER' END",
+    ),
+    (
+        "a change of a role, or an end, began where the last one stopped",
+        "SELECT hex(id) FROM
+             (SELECT id, action, json_extract(details, '$.previousRole') AS previous,
+                  lag(json_extract(details, '$.role')) OVER (PARTITION BY workspace_id, target_user_id ORDER BY rowid) AS was
+              FROM audit_event WHERE action IN (6, 7, 8, 9))
+         WHERE action IN (7, 8, 9) AND previous IS NOT was",
+    ),
+    (
+        "a name is the one that was recorded last",
+        "SELECT hex(u.id) FROM user_account u
+         JOIN (SELECT target_user_id, json_extract(details, '$.name') AS name,
+                   row_number() OVER (PARTITION BY target_user_id ORDER BY rowid DESC) AS nth
+               FROM audit_event WHERE action = 10) e
+             ON e.target_user_id = u.id AND e.nth = 1
+         WHERE e.name <> u.display_name",
+    ),
+    (
+        "a session that was not ended stands on an active membership",
+        "SELECT hex(s.id) FROM session s
+         LEFT JOIN membership m ON m.workspace_id = s.workspace_id AND m.user_id = s.user_id
+         WHERE s.ended_at IS NULL AND (m.user_id IS NULL OR m.removed_at IS NOT NULL)",
+    ),
+    (
+        "each session was recorded when it began",
+        "SELECT hex(m.user_id) FROM membership m
+         LEFT JOIN (SELECT workspace_id, user_id, count(*) AS n FROM session GROUP BY 1, 2) s
+             ON s.workspace_id = m.workspace_id AND s.user_id = m.user_id
+         LEFT JOIN (SELECT workspace_id, target_user_id, count(*) AS n FROM audit_event WHERE action IN (6, 11, 12) GROUP BY 1, 2) e
+             ON e.workspace_id = m.workspace_id AND e.target_user_id = m.user_id
+         WHERE coalesce(s.n, 0) <> coalesce(e.n, 0)",
+    ),
+    (
+        "there is one open invitation for an address at the most",
+        "SELECT email FROM invitation WHERE accepted_at IS NULL AND canceled_at IS NULL
+         GROUP BY workspace_id, email HAVING count(*) > 1",
+    ),
+    (
+        "an invitation's creation was recorded once",
+        "SELECT hex(i.id) FROM invitation i
+         LEFT JOIN (SELECT target_invitation_id AS id, count(*) AS n FROM audit_event WHERE action IN (3, 19) GROUP BY 1) e
+             ON e.id = i.id
+         WHERE coalesce(e.n, 0) <> 1",
+    ),
+    (
+        "each issue of an invitation but the first was recorded",
+        "SELECT hex(i.id) FROM invitation i
+         LEFT JOIN (SELECT target_invitation_id AS id, count(*) AS n FROM audit_event WHERE action = 4 GROUP BY 1) e
+             ON e.id = i.id
+         WHERE i.issue <> 1 + coalesce(e.n, 0)",
+    ),
+    (
+        "an invitation was canceled if that was recorded",
+        "SELECT hex(i.id) FROM invitation i
+         LEFT JOIN (SELECT target_invitation_id AS id, count(*) AS n FROM audit_event WHERE action = 5 GROUP BY 1) e
+             ON e.id = i.id
+         WHERE coalesce(e.n, 0) <> (i.canceled_at IS NOT NULL)",
+    ),
+    (
+        "an invitation was accepted if that was recorded",
+        "SELECT hex(i.id) FROM invitation i
+         LEFT JOIN (SELECT target_invitation_id AS id, count(*) AS n FROM audit_event WHERE action = 6 GROUP BY 1) e
+             ON e.id = i.id
+         WHERE coalesce(e.n, 0) <> (i.accepted_at IS NOT NULL)",
+    ),
+    (
+        "whoever accepted an invitation has a membership",
+        "SELECT hex(i.id) FROM invitation i
+         LEFT JOIN membership m ON m.workspace_id = i.workspace_id AND m.user_id = i.accepted_by
+         WHERE i.accepted_at IS NOT NULL AND m.user_id IS NULL",
+    ),
+    (
+        "an open invitation could still be sent by its sender",
+        "SELECT hex(i.id) FROM invitation i
+         LEFT JOIN membership m ON m.workspace_id = i.workspace_id AND m.user_id = i.invited_by
+         WHERE i.accepted_at IS NULL AND i.canceled_at IS NULL AND i.invited_by IS NOT NULL
+             AND (m.user_id IS NULL OR m.removed_at IS NOT NULL OR m.role < 3 OR (i.role = 4 AND m.role < 4))",
+    ),
+    (
+        "the newest issue of an invitation has its e-mail in the outbox, unless the operator handed it over",
+        "SELECT hex(i.id) FROM invitation i
+         LEFT JOIN (SELECT invitation_id, issue, count(*) AS n FROM outbox GROUP BY 1, 2) o
+             ON o.invitation_id = i.id AND o.issue = i.issue
+         WHERE coalesce(o.n, 0) <> (i.delivery_state IS NOT NULL)",
+    ),
+    (
+        "an invitation that was sent or handed over has a link",
+        "SELECT hex(i.id) FROM invitation i
+         LEFT JOIN (SELECT DISTINCT invitation_id, issue FROM invitation_token) t
+             ON t.invitation_id = i.id AND t.issue = i.issue
+         WHERE (i.delivery_state IS NULL OR i.delivery_state = 2) AND t.invitation_id IS NULL",
+    ),
+    (
+        "an e-mail is settled if its invitation says that it was sent, and waits while an open one says that it is queued",
+        "SELECT hex(i.id) FROM invitation i JOIN outbox o ON o.invitation_id = i.id AND o.issue = i.issue
+         WHERE (i.delivery_state = 2 AND o.settled_at IS NULL)
+             OR (i.delivery_state = 1 AND o.settled_at IS NOT NULL AND i.accepted_at IS NULL AND i.canceled_at IS NULL)",
+    ),
+    (
+        "what a request made is there",
+        "SELECT hex(r.request_id) FROM request_record r
+         LEFT JOIN invitation i ON i.id = r.resource_id
+         LEFT JOIN workspace w ON w.id = r.resource_id
+         WHERE i.id IS NULL AND w.id IS NULL",
+    ),
+];

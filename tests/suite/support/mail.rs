@@ -41,16 +41,21 @@ impl Mail {
 
     /// The token of an invitation's link.
     pub fn token(&self) -> String {
-        self.token_of("rci_")
+        token_in(&self.text)
     }
 
     /// The token of a password reset's link.
     pub fn reset_token(&self) -> String {
-        self.token_of("rcp_")
+        token_of("rcp_", &self.text)
     }
+}
 
-    fn token_of(&self, prefix: &str) -> String {
-        let start = self.text.find(prefix).unwrap();
-        self.text[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || "_-".contains(*c)).collect()
-    }
+/// The token of the invitation's link in an e-mail's text.
+pub fn token_in(text: &str) -> String {
+    token_of("rci_", text)
+}
+
+fn token_of(prefix: &str, text: &str) -> String {
+    let start = text.find(prefix).unwrap();
+    text[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || "_-".contains(*c)).collect()
 }

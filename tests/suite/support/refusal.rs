@@ -54,3 +54,11 @@ pub fn refused<T: std::fmt::Debug>(result: Result<Response<T>, Status>) -> Refus
         Err(status) => Refused::from_status(&status),
     }
 }
+
+/// "OK", or the reason of the refusal.
+pub fn outcome<T>(result: &Result<Response<T>, Status>) -> String {
+    match result {
+        Ok(_) => "OK".to_owned(),
+        Err(status) => Refused::from_status(status).reason,
+    }
+}

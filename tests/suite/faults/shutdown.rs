@@ -1,0 +1,44 @@
+//! SIGTERM in the middle of work.
+
+use std::net::TcpStream;
+
+use super::scene::Scene;
+use crate::races::yields;
+use crate::support::{Child, Database, Dice};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_told_to_stop_under_load_finishes_what_runs_and_loses_nothing() {
+    let (mut scene, mut child) = Scene::set().await;
+    let database = Database::open(&scene.database()).await;
+    let mut dice = Dice::new(15);
+    let mut in_flight = Vec::new();
+    for _ in 0..8 {
+        let running = scene.run(&child);
+        running.calls.answered(10 + dice.below(60) as u32).await;
+        yields(dice.below(2_000)).await;
+        in_flight.push(running.calls.in_flight());
+        let address = child.address.clone();
+        let status = tokio::task::spawn_blocking(move || child.terminate()).await.unwrap();
+        assert_eq!(status, Some(0));
+        assert!(TcpStream::connect(address).is_err(), "somebody still listens");
+        let calls = running.calls.clone();
+        scene.rest(running).await;
+        // What came too late found no server, or a connection that takes nothing new.
+        let lost = calls.lost();
+        assert!(lost.keys().all(|how| how.starts_with("Unavailable") || how.starts_with("Cancelled")), "{lost:?}");
+        scene.check_acknowledged(&database).await;
+        database.assert_whole().await;
+        child = scene.serve();
+    }
+    assert!(in_flight.iter().filter(|calls| **calls >= 2).count() >= 6, "little was going on: {in_flight:?}");
+    assert_eq!(child.terminate(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_told_to_stop_the_moment_it_listens_exits_0() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..20 {
+        let child = Child::serve(&folder.path().join("rolecall.db"), &[]);
+        assert_eq!(child.terminate(), Some(0));
+    }
+}
