@@ -9,6 +9,7 @@
 
 mod access_matrix;
 mod cli;
+mod command_line;
 mod faults;
 mod flows;
 mod hostile;
