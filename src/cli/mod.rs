@@ -13,7 +13,7 @@ mod telemetry;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::ConfigError;
 use crate::store::OpenError;
@@ -57,6 +57,11 @@ pub(crate) enum Failure {
 }
 
 type Outcome = Result<(), Failure>;
+
+/// The commands and flags, as clap knows them.
+pub fn definition() -> clap::Command {
+    Cli::command()
+}
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {

@@ -19,6 +19,7 @@ mod model;
 mod passwords;
 mod quotas;
 mod races;
+mod readme;
 mod reasons;
 mod support;
 mod throttle;
