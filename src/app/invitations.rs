@@ -77,7 +77,7 @@ impl App {
         let mut tx = self.store().write(op).await?;
         let workspace = op.caller.workspace()?;
         let invitation = tx.invitation(workspace, id).await?;
-        let sender = self.require_may_resend(&tx, &invitation).await?;
+        let sender = require_may_resend(&tx, &invitation)?;
         let request = request_id.map(|request_id| {
             let owner = match &op.caller {
                 Caller::ServiceKey(key) => key.key_id.uuid(),
@@ -87,6 +87,9 @@ impl App {
         });
         if recall(&tx, request.as_ref()).await?.is_some() {
             return Ok(invitation);
+        }
+        if sender.is_none() && tx.workspace(workspace).await?.found_time.is_some() {
+            return Err(Reason::WorkspaceFounded.into());
         }
         invitation.require_resendable(op.now)?;
         tx.require_sending_quota(id, self.0.quotas.between_sendings()).await?;
@@ -187,26 +190,23 @@ impl App {
         tx.audit(new.workspace_id, record(AuditAction::InvitationCreated, &invitation)).await?;
         Ok(invitation)
     }
+}
 
-    /// Who answers for the invitation once it is resent: the person who does it, or nobody if a service key does.
-    async fn require_may_resend(&self, tx: &Write, invitation: &Invitation) -> Result<Option<UserId>> {
-        match &tx.op().caller {
-            Caller::Session(caller) => {
-                require_may_manage(caller.role, invitation.role)?;
-                Ok(Some(caller.user_id))
+/// Who answers for the invitation once it is resent: the person who does it, or nobody if a service key does.
+fn require_may_resend(tx: &Write, invitation: &Invitation) -> Result<Option<UserId>> {
+    match &tx.op().caller {
+        Caller::Session(caller) => {
+            require_may_manage(caller.role, invitation.role)?;
+            Ok(Some(caller.user_id))
+        }
+        Caller::ServiceKey(_) => {
+            if !invitation.founding {
+                return Err(Reason::SessionRequired.into());
             }
-            Caller::ServiceKey(_) => {
-                if !invitation.founding {
-                    return Err(Reason::SessionRequired.into());
-                }
-                if tx.workspace(invitation.workspace_id).await?.found_time.is_some() {
-                    return Err(Reason::WorkspaceFounded.into());
-                }
-                Ok(None)
-            }
-            Caller::Anyone | Caller::SignedOut | Caller::Operator | Caller::System => {
-                Err(Error::internal("a caller that cannot resend"))
-            }
+            Ok(None)
+        }
+        Caller::Anyone | Caller::SignedOut | Caller::Operator | Caller::System => {
+            Err(Error::internal("a caller that cannot resend"))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Secrets: tokens, passwords and where randomness comes from.
 
+mod argon;
 mod keyed_hash;
 mod password;
 mod random;

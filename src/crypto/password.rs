@@ -8,13 +8,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use argon2::password_hash::phc;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::Params;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use unicode_normalization::UnicodeNormalization;
 
-use super::random::fill;
+use super::argon::Hasher;
 use crate::error::{Error, FieldReason, FieldViolation, Reason, Result};
 use crate::model::PasswordHash;
 
@@ -23,11 +22,6 @@ use crate::model::PasswordHash;
 const MAX_PASSWORD_CHARS: usize = 128;
 /// Callers that may wait for each permit. At 20 ms a hash this is about a second of waiting.
 const WAITING_PER_PERMIT: usize = 64;
-/// A stored hash is obeyed up to these costs. It was written by us, but whoever can write the database must not be able
-/// to have us spend all memory on one sign-in.
-const MAX_STORED_MEMORY_KIB: u32 = 256 * 1_024;
-const MAX_STORED_ITERATIONS: u32 = 16;
-const MAX_STORED_LANES: u32 = 16;
 /// The guesses that a password must withstand, as zxcvbn's score: 3 is 10^8 and more, "safely unguessable".
 const MIN_SCORE: zxcvbn::Score = zxcvbn::Score::Three;
 
@@ -42,7 +36,7 @@ pub struct PasswordPolicy {
 #[derive(Clone, Debug)]
 pub struct Passwords {
     policy: PasswordPolicy,
-    hasher: Argon2<'static>,
+    hasher: Hasher,
     permits: Arc<Semaphore>,
     /// Running and waiting together.
     places: Arc<Semaphore>,
@@ -58,7 +52,7 @@ impl Passwords {
         let permits = permits.max(1);
         Ok(Self {
             policy,
-            hasher: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
+            hasher: Hasher::new(params),
             permits: Arc::new(Semaphore::new(permits)),
             places: Arc::new(Semaphore::new(permits * (1 + WAITING_PER_PERMIT))),
         })
@@ -78,7 +72,7 @@ impl Passwords {
         let this = self.clone();
         self.run(move || {
             let password = this.accepted(field, &password, &personal)?;
-            this.hash_normalized(&password)
+            this.hasher.hash(password.expose_secret())
         })
         .await
     }
@@ -86,26 +80,12 @@ impl Passwords {
     /// Hashes a password that [`Passwords::check_new`] has taken.
     pub async fn hash(&self, password: SecretString) -> Result<PasswordHash> {
         let this = self.clone();
-        self.run(move || this.hash_normalized(&normalized(&password))).await
+        self.run(move || this.hasher.hash(normalized(&password).expose_secret())).await
     }
 
     /// Whether a stored hash was made with other costs than the ones in force.
     pub fn is_outdated(&self, stored: &PasswordHash) -> bool {
-        let params = phc::PasswordHash::new(stored.as_str()).ok().and_then(|hash| Params::try_from(&hash).ok());
-        let ours = self.hasher.params();
-        params.is_none_or(|params| {
-            (params.m_cost(), params.t_cost(), params.p_cost()) != (ours.m_cost(), ours.t_cost(), ours.p_cost())
-        })
-    }
-
-    fn hash_normalized(&self, password: &SecretString) -> Result<PasswordHash> {
-        let mut salt = [0; argon2::RECOMMENDED_SALT_LEN];
-        fill(&mut salt);
-        let hash = self
-            .hasher
-            .hash_password_with_salt(password.expose_secret().as_bytes(), &salt)
-            .map_err(|e| Error::internal(e.to_string()))?;
-        Ok(PasswordHash::from_stored(hash.to_string()))
+        self.hasher.is_outdated(stored)
     }
 
     /// As [`Passwords::hash_new`], without the hash.
@@ -131,34 +111,11 @@ impl Passwords {
         self.run(move || {
             let password = normalized(&password);
             let exists = stored.is_some();
-            let stored = stored.map_or_else(|| this.hash_of_nothing(), Ok)?;
-            let parsed = phc::PasswordHash::new(stored.as_str()).map_err(|e| Error::internal(e.to_string()))?;
-            require_bounded(&parsed)?;
-            let matches = this.hasher.verify_password(password.expose_secret().as_bytes(), &parsed).is_ok();
+            let stored = stored.map_or_else(|| this.hasher.hash_of_nothing(), Ok)?;
+            let matches = this.hasher.matches(password.expose_secret(), &stored)?;
             Ok(matches && exists)
         })
         .await
-    }
-
-    /// A hash with the current costs that no password has.
-    fn hash_of_nothing(&self) -> Result<PasswordHash> {
-        let failed = |e: phc::Error| Error::internal(e.to_string());
-        let mut salt = [0; argon2::RECOMMENDED_SALT_LEN];
-        let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
-        fill(&mut salt);
-        fill(&mut output);
-        let hash = phc::PasswordHash {
-            algorithm: Algorithm::Argon2id.ident(),
-            version: Some(Version::V0x13.into()),
-            params: self
-                .hasher
-                .params()
-                .try_into()
-                .map_err(|e: argon2::password_hash::Error| Error::internal(e.to_string()))?,
-            salt: Some(phc::Salt::new(&salt).map_err(failed)?),
-            hash: Some(phc::Output::new(&output).map_err(failed)?),
-        };
-        Ok(PasswordHash::from_stored(hash.to_string()))
     }
 
     async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
@@ -211,14 +168,6 @@ fn check_strength(password: &str, personal: &[String]) -> Result<(), (FieldReaso
 /// The text and the words in it, without those too short to mean anything.
 fn words_of(text: &str) -> impl Iterator<Item = &str> {
     std::iter::once(text).chain(text.split(|c: char| !c.is_alphanumeric())).filter(|word| word.chars().count() >= 3)
-}
-
-fn require_bounded(stored: &phc::PasswordHash) -> Result<()> {
-    let params = Params::try_from(stored).map_err(|e| Error::internal(e.to_string()))?;
-    let bounded = params.m_cost() <= MAX_STORED_MEMORY_KIB
-        && params.t_cost() <= MAX_STORED_ITERATIONS
-        && params.p_cost() <= MAX_STORED_LANES;
-    if bounded { Ok(()) } else { Err(Error::internal("a stored password hash asks for more than the permitted cost")) }
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ impl Store {
         lifetime: SessionLifetime,
         now: Timestamp,
     ) -> Result<SessionState> {
+        self.0.dialect.require_present()?;
         let query = session_query().and_where(session_column(session::Column::TokenHash).eq(token.to_vec())).take();
         let Some(row) = SessionRow::one(self.reader(), &query).await? else {
             return Ok(SessionState::Ended);
@@ -59,6 +60,7 @@ impl Store {
 
     /// What the service key with this hash is worth at `now`.
     pub async fn key_state(&self, key: TokenHash, now: Timestamp) -> Result<KeyState> {
+        self.0.dialect.require_present()?;
         let query = key_query().and_where(Expr::col(service_key::Column::KeyHash).eq(key.to_vec())).take();
         Ok(one_key(self.reader(), &query, now).await?.map_or(KeyState::Invalid, KeyState::Live))
     }
