@@ -4,7 +4,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
+    clippy::result_large_err,
+    reason = "a test fails by panicking, its helpers too, and nobody minds the size of a refusal in one"
 )]
 
 mod access_matrix;

@@ -74,7 +74,7 @@ impl Host {
                 guest.user_id = accepted.user.unwrap().user_id;
                 guest.member.answered();
                 guest.session = Some((accepted.session.unwrap().session_id, Known::new(true)));
-                if count % 2 == 0 { Stage::Removing } else { Stage::SigningOut(accepted.session_token) }
+                if count.is_multiple_of(2) { Stage::Removing } else { Stage::SigningOut(accepted.session_token) }
             }
             Stage::Removing => {
                 guest.member.ask(false);

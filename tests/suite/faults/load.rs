@@ -242,7 +242,7 @@ impl Inviter {
                 sent.id = Some(created.invitation.unwrap().invitation_id);
                 sent.state.answered();
             }
-            Some(sent) if *sent.state.told() == InvitationIs::Open && count % 2 == 0 => {
+            Some(sent) if *sent.state.told() == InvitationIs::Open && count.is_multiple_of(2) => {
                 sent.state.ask(InvitationIs::Canceled);
                 let request = v1::CancelInvitationRequest { invitation_id: sent.id.clone().unwrap() };
                 calls.must(caller.invitations().cancel_invitation(request)).await?;

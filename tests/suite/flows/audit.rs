@@ -51,8 +51,6 @@ async fn each_kind_of_change_leaves_one_event_with_its_documented_details() {
     ok(by.remove(&gil.user_id).await);
 
     let events = by.events(&[]).await;
-    let last =
-        |action: Action| events.iter().find(|event| event.action() == action).unwrap_or_else(|| panic!("{action:?}"));
     let written = |event: &v1::AuditEvent| {
         let mut written: Vec<_> = event.details.iter().map(|(key, value)| format!("{key}={value}")).collect();
         written.sort();

@@ -53,7 +53,7 @@ impl Cast {
         }
         let invited_email = "marguerite.lindqvist@acme.example".to_owned();
         Self {
-            key: world.service_key("hostile", &ServiceScope::ALL, None).await,
+            key: world.service_key("hostile", ServiceScope::ALL, None).await,
             session_token: world.sign_in(&owner.email).await.token,
             invitation_token: world.invite(&owner, &invited_email, Role::Agent).await,
             colleagues: [
