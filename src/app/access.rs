@@ -45,28 +45,29 @@ pub enum AccessDenial {
 }
 
 impl App {
-    /// What a session token is worth now. A live one counts as used.
+    /// What a session token is worth now.
     pub async fn session_state(&self, op_now: crate::clock::Timestamp, token: &str) -> Result<SessionState> {
         let Some(hash) = TokenKind::Session.parse(token) else {
             return Ok(SessionState::Ended);
         };
-        let state = self.store().session_state(hash, self.lifetime(), op_now).await?;
-        if let SessionState::Live(session) = &state {
-            self.0.touches.session(session.session_id, op_now);
-        }
-        Ok(state)
+        self.store().session_state(hash, self.lifetime(), op_now).await
     }
 
-    /// What a service key is worth now. A good one counts as used.
+    /// What a service key is worth now.
     pub async fn key_state(&self, op_now: crate::clock::Timestamp, key: &str) -> Result<KeyState> {
         let Some(hash) = TokenKind::ServiceKey.parse(key) else {
             return Ok(KeyState::Invalid);
         };
-        let state = self.store().key_state(hash, op_now).await?;
-        if let KeyState::Live(key) = &state {
-            self.0.touches.service_key(key.key_id, op_now);
+        self.store().key_state(hash, op_now).await
+    }
+
+    /// Notes that an admitted call used its caller's credential.
+    pub fn note_use(&self, caller: &Caller, now: crate::clock::Timestamp) {
+        match caller {
+            Caller::Session(session) => self.0.touches.session(session.session_id, now),
+            Caller::ServiceKey(key) => self.0.touches.service_key(key.key_id, now),
+            Caller::Anyone | Caller::SignedOut | Caller::Operator | Caller::System => {}
         }
-        Ok(state)
     }
 
     /// Answers `checks`, in their order. `path` names the field of check `i`, for errors: one bad check refuses them all.
@@ -122,6 +123,8 @@ impl App {
         let SessionState::Live(session) = self.session_state(op.now, token.expose_secret()).await? else {
             return Ok(AccessVerdict::Denied(AccessDenial::SessionEnded));
         };
+        // A check that finds it live is use of it.
+        self.0.touches.session(session.session_id, op.now);
         if key.workspace.is_some_and(|workspace| workspace != session.workspace_id) {
             return Ok(AccessVerdict::Denied(AccessDenial::WrongWorkspace));
         }

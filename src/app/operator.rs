@@ -19,7 +19,7 @@ pub struct HandedOverInvitation {
     pub workspace_id: WorkspaceId,
     pub invitation_id: InvitationId,
     pub token: SecretString,
-    pub link: String,
+    pub link: SecretString,
 }
 
 /// A service key to make.
@@ -141,7 +141,7 @@ impl App {
         Ok(HandedOverInvitation {
             workspace_id: invitation.workspace_id,
             invitation_id: invitation.invitation_id,
-            link: self.setup_link(&token.text),
+            link: SecretString::from(self.setup_link(&token.text)),
             token: token.text,
         })
     }

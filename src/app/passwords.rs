@@ -38,7 +38,7 @@ impl App {
         let account = self.store().account(caller.user_id).await?;
         let passwords = &self.0.passwords;
         passwords.check_new("new_password", command.new.clone(), personal(&account)).await?;
-        let guess = Guess { email: &account.email, user: Some(account.user_id), device: None };
+        let guess = Guess::of_session(caller);
         let check = passwords.verify(command.current.clone(), Some(account.password_hash.clone()));
         if !self.guess(op, guess, check).await? {
             return Err(Reason::PasswordWrong.into());
@@ -48,8 +48,9 @@ impl App {
         let mut tx = self.store().write(op).await?;
         let caller = tx.op().caller.session()?.clone();
         tx.lock_user(caller.user_id).await?;
+        // Changed meanwhile, or hashed anew by a sign-in: looked at again from the start.
         if tx.account(caller.user_id).await?.password_hash != account.password_hash {
-            return Err(Reason::PasswordWrong.into());
+            return Err(Reason::Conflict.into());
         }
         set_password(&mut tx, caller.user_id, &hash).await?;
         let ended = tx.end_other_sign_ins(caller.user_id, caller.sign_in_id, self.lifetime()).await?;
@@ -61,8 +62,8 @@ impl App {
         tx.commit().await
     }
 
-    /// Mails a reset link if the address has an account and the quota allows; the answer and the work are the same if
-    /// not. What is over the quota changes nothing and does not count, or asking without end would shut out the person
+    /// Mails a reset link if the address has an account and the quota allows. The answer is the same if not, and the work
+    /// the same but for the few statements that start a new issue, which no client can measure through a durable commit. What is over the quota changes nothing and does not count, or asking without end would shut out the person
     /// whose address it is.
     pub async fn request_password_reset(&self, op: &Op, email: &EmailAddress) -> Result<()> {
         let mut tx = self.store().write_unscoped(op).await?;
@@ -88,7 +89,7 @@ impl App {
         let quotas = &self.0.quotas;
         let mut allowed = tx.require_reset_quota(email, quotas.of_resets()).await;
         if allowed.is_ok() {
-            allowed = tx.require_recipient_quota(email, quotas.of_recipient()).await;
+            allowed = tx.require_mailbox_quota(email, quotas.of_recipient()).await;
         }
         match allowed {
             Ok(()) => Ok(true),
@@ -100,14 +101,8 @@ impl App {
     /// Sets a new password by a mailed link and signs in. `None` without a membership: there is nowhere to sign in to.
     pub async fn reset_password(&self, op: &Op, command: &ResetPassword) -> Result<Option<SignedIn>> {
         let passwords = &self.0.passwords;
-        let user = match self.store().reset_link(command.token, op.now).await {
-            Ok(user) => user,
-            Err(error) => {
-                // Fields come before existence: a password that will not do is said first.
-                passwords.check_new("new_password", command.new.clone(), Vec::new()).await?;
-                return Err(error);
-            }
-        };
+        // Without a live link nothing that costs is done: whether the password would do is the link holder's to know.
+        let user = self.store().reset_link(command.token, op.now).await?;
         let account = self.store().account(user).await?;
         let hash = passwords.hash_new("new_password", command.new.clone(), personal(&account)).await?;
 

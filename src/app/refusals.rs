@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::error::{Reason, Result};
 use crate::model::{AuditAction, AuditActor, AuditRecord, Peer, WorkspaceId};
 
-use super::App;
+use super::{App, retrying};
 
 const WINDOW: Duration = Duration::from_secs(60);
 /// Callers × methods × reasons that are counted at once. Beyond that refusals are only logged.
@@ -70,10 +70,15 @@ impl App {
 
     /// Writes the refusals that are due. With `all`, those whose minute is not over too: the process is about to end.
     pub async fn record_refusals(&self, all: bool) -> Result<()> {
+        let mut outcome = Ok(());
         for (refusal, count) in self.0.refusals.due(self.now(), all) {
-            self.record_refusal(&refusal, count).await?;
+            if let Err(error) = retrying(|| self.record_refusal(&refusal, count)).await {
+                // It is counted with the next ones.
+                self.0.refusals.put_back(refusal, count, self.now());
+                outcome = Err(error);
+            }
         }
-        Ok(())
+        outcome
     }
 
     async fn record_refusal(&self, refusal: &Refusal, count: i32) -> Result<()> {
@@ -92,6 +97,13 @@ impl App {
 }
 
 impl Refusals {
+    /// Counts again what could not be written.
+    fn put_back(&self, refusal: Refusal, count: i32, now: Timestamp) {
+        for _ in 0..count {
+            self.note(refusal.clone(), now);
+        }
+    }
+
     fn note(&self, refusal: Refusal, now: Timestamp) {
         let key = Key {
             workspace: refusal.workspace,

@@ -63,7 +63,7 @@ impl App {
         };
         let hash = account.as_ref().map(|account| account.password_hash.clone());
         let device = command.device_token.as_ref();
-        let guess = Guess {
+        let guess = Guess::Stranger {
             email: &command.email,
             user: account.as_ref().map(|account| account.user_id),
             device: device.and_then(|token| TokenKind::KnownDevice.parse(token.expose_secret())),
@@ -114,7 +114,7 @@ impl App {
         let expires = now.plus(DEVICE_MEMORY);
         if let Some(token) = presented
             && let Some(hash) = TokenKind::KnownDevice.parse(token.expose_secret())
-            && self.store().is_known_device(hash, user, now).await?
+            && tx.is_known_device(hash, user).await?
         {
             tx.extend_known_device(hash, expires).await?;
             return Ok(token.clone());
@@ -132,6 +132,8 @@ impl App {
         }
         let mut tx = self.store().write_in(op, target).await?;
         tx.lock_user(caller.user_id).await?;
+        // Whatever ends the session waits for that lock, or was before it.
+        tx.settle_again().await?;
         let caller = tx.op().caller.session()?.clone();
         // Again, under the lock: a session of an ended membership would revive when the person is invited again.
         if tx.role_of(target, caller.user_id).await?.is_none() {
@@ -234,15 +236,16 @@ impl App {
         let caller = op.caller.session()?;
         let account = self.store().account(caller.user_id).await?;
         let hash = account.password_hash;
-        let guess = Guess { email: &account.email, user: Some(caller.user_id), device: None };
+        let guess = Guess::of_session(caller);
         if !self.guess(op, guess, self.0.passwords.verify(password, Some(hash.clone()))).await? {
             return Err(Reason::PasswordWrong.into());
         }
         let mut tx = self.store().write(op).await?;
         let caller = tx.op().caller.session()?.clone();
         tx.lock_user(caller.user_id).await?;
+        // Changed meanwhile, or hashed anew by a sign-in: looked at again from the start.
         if tx.account(caller.user_id).await?.password_hash != hash {
-            return Err(Reason::PasswordWrong.into());
+            return Err(Reason::Conflict.into());
         }
         tx.refresh_sign_in(caller.user_id, caller.sign_in_id).await?;
         tx.audit(caller.workspace_id, AuditRecord::new(AuditAction::Reauthenticated).user(caller.user_id)).await?;

@@ -2,10 +2,10 @@
 
 use std::future::Future;
 
-use crate::authz::Op;
+use crate::authz::{Op, SessionCaller};
 use crate::crypto::{TokenHash, keyed_hash, new_key};
 use crate::error::{Error, Reason, Result};
-use crate::model::{EmailAddress, ThrottleKind, UserId, network_of};
+use crate::model::{EmailAddress, SignInId, ThrottleKind, UserId, network_of};
 use crate::store::ThrottleKey;
 
 use super::{App, retrying};
@@ -14,12 +14,23 @@ use super::{App, retrying};
 const SECRET: &str = "throttle";
 
 /// Who guesses at whose password.
-pub(super) struct Guess<'a> {
-    pub email: &'a EmailAddress,
-    /// The account, if the address has one.
-    pub user: Option<UserId>,
-    /// The device that the client says it is.
-    pub device: Option<TokenHash>,
+pub(super) enum Guess<'a> {
+    /// Somebody without a session.
+    Stranger {
+        email: &'a EmailAddress,
+        /// The account, if the address has one.
+        user: Option<UserId>,
+        /// The device that the client says it is.
+        device: Option<TokenHash>,
+    },
+    /// Whoever holds a session. It has a counter of its own: what strangers do keeps nobody from the gravest acts.
+    Session(SignInId),
+}
+
+impl Guess<'_> {
+    pub(super) fn of_session(caller: &SessionCaller) -> Self {
+        Self::Session(caller.sign_in_id)
+    }
 }
 
 impl App {
@@ -46,7 +57,7 @@ impl App {
         outcome
     }
 
-    /// The counters that a guess meets. A device that signed in before has one of its own, and no other.
+    /// The counters that a guess meets. A device that signed in before has one of its own, and no other; so has a sign-in.
     async fn counters(&self, op: &Op, guess: &Guess<'_>) -> Result<Vec<(ThrottleKind, ThrottleKey)>> {
         let secret = self.throttle_secret(op).await?;
         let key = |kind: ThrottleKind, parts: &[&[u8]]| {
@@ -54,12 +65,15 @@ impl App {
             let parts: Vec<&[u8]> = std::iter::once(&number[..]).chain(parts.iter().copied()).collect();
             Ok::<_, Error>((kind, keyed_hash(&secret, &parts)?))
         };
-        if let (Some(device), Some(user)) = (guess.device, guess.user)
+        let (email, user, device) = match guess {
+            Guess::Session(sign_in) => return Ok(vec![key(ThrottleKind::Device, &[sign_in.uuid().as_bytes()])?]),
+            Guess::Stranger { email, user, device } => (email.as_str().as_bytes(), user, device),
+        };
+        if let (Some(device), Some(user)) = (*device, *user)
             && self.store().is_known_device(device, user, op.now).await?
         {
             return Ok(vec![key(ThrottleKind::Device, &[device.as_bytes()])?]);
         }
-        let email = guess.email.as_str().as_bytes();
         let network = op.peer.address.map(network_of);
         let mut counters = vec![key(ThrottleKind::Address, &[email])?];
         counters.push(key(ThrottleKind::AddressAndNetwork, &[email, network.as_deref().unwrap_or_default()])?);

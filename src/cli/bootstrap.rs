@@ -104,13 +104,13 @@ fn print(invitation: &HandedOverInvitation, json: bool) {
             "workspace_id": invitation.workspace_id.to_string(),
             "invitation_id": invitation.invitation_id.to_string(),
             "invitation_token": invitation.token.expose_secret(),
-            "setup_url": invitation.link,
+            "setup_url": invitation.link.expose_secret(),
         });
         println!("{line}");
     } else {
         println!("workspace   {}", invitation.workspace_id);
         println!("invitation  {} (good for 7 days)", invitation.invitation_id);
-        println!("set-up link {}", invitation.link);
+        println!("set-up link {}", invitation.link.expose_secret());
         println!("Hand the link to the Owner over a channel that you trust: whoever has it becomes the Owner.");
     }
 }

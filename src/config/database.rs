@@ -7,8 +7,8 @@ use super::ConfigError;
 
 const FLAG: &str = "--database-url";
 
-/// The database, and how to reach it.
-#[derive(Clone, Debug, clap::Args)]
+/// The database, and how to reach it. Its URL can hold a password, so it has no `Debug`.
+#[derive(Clone, clap::Args)]
 pub struct DatabaseConfig {
     /// The database: sqlite://PATH. The file and its folder are created, private to the user who runs Rolecall
     #[arg(

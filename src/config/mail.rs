@@ -9,8 +9,8 @@ const DEFAULT_RESET_URL: &str = "http://127.0.0.1:8080/reset#token={token}";
 /// Where the token goes in a link.
 const PLACEHOLDER: &str = "{token}";
 
-/// E-mail.
-#[derive(Clone, Debug, clap::Args)]
+/// E-mail. Its URL can hold a password, so it has no `Debug`.
+#[derive(Clone, clap::Args)]
 pub struct MailConfig {
     /// Where e-mail goes: file:FOLDER (one private .eml file each), smtp://[USER:PASSWORD@]HOST[:PORT] or smtps://…
     #[arg(

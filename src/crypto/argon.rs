@@ -67,11 +67,10 @@ impl Hasher {
         Ok(phc::Output::new(output).map_err(said)? == expected)
     }
 
-    /// Whether a stored hash was made with other costs than the ones in force.
+    /// Whether a stored hash was made with a lower cost than the ones in force. A dearer one stays.
     pub(super) fn is_outdated(&self, stored: &PasswordHash) -> bool {
         let params = phc::PasswordHash::new(stored.as_str()).ok().and_then(|hash| Params::try_from(&hash).ok());
-        let costs = |params: &Params| (params.m_cost(), params.t_cost(), params.p_cost());
-        params.is_none_or(|params| costs(&params) != costs(&self.params))
+        params.is_none_or(|params| params.m_cost() < self.params.m_cost() || params.t_cost() < self.params.t_cost())
     }
 
     fn derive(&self, params: &Params, password: &str, salt: &[u8], output: &mut [u8]) -> Result<()> {

@@ -83,7 +83,7 @@ impl Passwords {
         self.run(move || this.hasher.hash(normalized(&password).expose_secret())).await
     }
 
-    /// Whether a stored hash was made with other costs than the ones in force.
+    /// Whether a stored hash was made with a lower cost than the ones in force.
     pub fn is_outdated(&self, stored: &PasswordHash) -> bool {
         self.hasher.is_outdated(stored)
     }
@@ -219,11 +219,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hash_of_other_costs_is_outdated() {
+    async fn a_hash_of_lower_cost_is_outdated_and_a_dearer_one_is_not() {
         let dearer = Passwords::new(PasswordPolicy { min_chars: 15 }, 128, 1, 1, 2).unwrap();
         let hash = passwords().hash("violet kettle orbit 77".into()).await.unwrap();
         assert!(dearer.is_outdated(&hash));
         assert!(!passwords().is_outdated(&hash));
+        assert!(!passwords().is_outdated(&dearer.hash("violet kettle orbit 77".into()).await.unwrap()));
         assert!(dearer.verify("violet kettle orbit 77".into(), Some(hash)).await.unwrap());
     }
 

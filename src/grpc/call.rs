@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -28,6 +29,8 @@ struct Facts {
     caller: OnceLock<Caller>,
     op: OnceLock<Op>,
     reason: OnceLock<Reason>,
+    /// The call's place among those in work, given back when nobody works on it any more.
+    place: OnceLock<OwnedSemaphorePermit>,
 }
 
 impl Call {
@@ -42,6 +45,7 @@ impl Call {
             caller: OnceLock::new(),
             op: OnceLock::new(),
             reason: OnceLock::new(),
+            place: OnceLock::new(),
         }))
     }
 
@@ -73,6 +77,11 @@ impl Call {
         self.0.rule.get().copied()
     }
 
+    /// Keeps the call's place for as long as anybody holds the call.
+    pub fn hold(&self, place: OwnedSemaphorePermit) {
+        let _ = self.0.place.set(place);
+    }
+
     pub fn set_peer(&self, peer: Peer) {
         let _ = self.0.peer.set(peer);
     }
@@ -85,6 +94,7 @@ impl Call {
 
     /// Admits the call: from now on there is an operation.
     pub fn admit(&self, caller: Caller) {
+        self.0.app.note_use(&caller, self.0.now);
         let _ = self.0.op.set(Op {
             request_id: self.0.request_id,
             caller,

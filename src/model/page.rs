@@ -124,7 +124,8 @@ impl Position {
         let (id, text) = rest.split_first_chunk::<16>()?;
         Some(Self {
             number: i64::from_le_bytes(*number),
-            text: String::from_utf8(text.to_vec()).ok()?,
+            // Anybody can compute the checksum, and PostgreSQL takes no NUL.
+            text: String::from_utf8(text.to_vec()).ok().filter(|text| !text.contains(char::is_control))?,
             id: uuid::Uuid::from_bytes(*id),
         })
     }
@@ -152,10 +153,6 @@ impl<T> Page<T> {
         rows.truncate(size);
         let next = if more { rows.last().map(position) } else { None };
         Self { rows, next }
-    }
-
-    pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
-        Page { rows: self.rows.into_iter().map(convert).collect(), next: self.next }
     }
 }
 

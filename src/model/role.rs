@@ -42,16 +42,6 @@ impl Role {
         }
     }
 
-    /// The name as people read it.
-    pub const fn title(self) -> &'static str {
-        match self {
-            Role::Agent => "Agent",
-            Role::Manager => "Manager",
-            Role::Admin => "Admin",
-            Role::Owner => "Owner",
-        }
-    }
-
     /// Whether someone with this role may grant `granted`, or change, remove or invite someone who has it:
     /// Owners are the business of Owners, everybody else is the business of Admins too.
     pub const fn may_manage(self, granted: Role) -> bool {

@@ -1,7 +1,7 @@
 //! Devices that have signed in before.
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::clock::Timestamp;
 use crate::crypto::TokenHash;
@@ -14,18 +14,27 @@ use super::{Store, Write};
 
 use known_device::Column as D;
 
-/// Devices of one user that are remembered; the oldest are forgotten.
+/// Devices of one user that are remembered; those that signed in longest ago are forgotten.
 const MAX_DEVICES: u64 = 20;
 
 impl Store {
     /// Whether the device with this token has signed in as this user before.
     pub async fn is_known_device(&self, token: TokenHash, user: UserId, now: Timestamp) -> Result<bool> {
-        let row = known_device::Entity::find_by_id(token.to_vec()).one(self.reader()).await.map_err(refused)?;
-        Ok(row.is_some_and(|row| row.user_id == user.uuid() && now < Timestamp::from_micros(row.expires_at)))
+        is_known(self.reader(), token, user, now).await
     }
 }
 
+async fn is_known<C: ConnectionTrait>(db: &C, token: TokenHash, user: UserId, now: Timestamp) -> Result<bool> {
+    let row = known_device::Entity::find_by_id(token.to_vec()).one(db).await.map_err(refused)?;
+    Ok(row.is_some_and(|row| row.user_id == user.uuid() && now < Timestamp::from_micros(row.expires_at)))
+}
+
 impl Write {
+    /// As [`Store::is_known_device`], as of this transaction.
+    pub async fn is_known_device(&self, token: TokenHash, user: UserId) -> Result<bool> {
+        is_known(&self.txn, token, user, self.op.now).await
+    }
+
     /// Remembers a device until `expires`. The user's row is locked, or was made by this transaction.
     pub async fn insert_known_device(&mut self, token: TokenHash, user: UserId, expires: Timestamp) -> Result<()> {
         let row = known_device::ActiveModel {
@@ -39,7 +48,7 @@ impl Write {
             .select_only()
             .column(D::TokenHash)
             .filter(D::UserId.eq(user.uuid()))
-            .order_by_desc(D::CreatedAt)
+            .order_by_desc(D::ExpiresAt)
             .order_by_desc(D::TokenHash)
             .offset(MAX_DEVICES)
             .limit(MAX_DEVICES)

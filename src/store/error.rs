@@ -37,10 +37,10 @@ fn classify(code: &str) -> Class {
         "23505" | "1555" | "2067" => Class::Unique,
         // SQLITE_CONSTRAINT_CHECK
         "23514" | "275" => Class::Check,
-        // serialization_failure, deadlock_detected; SQLITE_BUSY, SQLITE_LOCKED, SQLITE_BUSY_RECOVERY, SQLITE_BUSY_SNAPSHOT
-        "40001" | "40P01" | "5" | "6" | "261" | "517" => Class::Retry,
-        // SQLITE_READONLY, IOERR, FULL, CANTOPEN and PostgreSQL's classes 08 (connection), 53 (resources), 57 (shutdown)
-        "8" | "10" | "13" | "14" => Class::Unavailable,
+        // serialization_failure, deadlock_detected, lock_not_available; SQLITE_BUSY, SQLITE_LOCKED, SQLITE_BUSY_RECOVERY, SQLITE_BUSY_SNAPSHOT
+        "40001" | "40P01" | "55P03" | "5" | "6" | "261" | "517" => Class::Retry,
+        // SQLITE_READONLY, IOERR, FULL, CANTOPEN, read_only_sql_transaction and PostgreSQL's classes 08 (connection), 53 (resources), 57 (shutdown)
+        "8" | "10" | "13" | "14" | "25006" => Class::Unavailable,
         code if code.len() == 5 && ["08", "53", "57"].iter().any(|class| code.starts_with(class)) => Class::Unavailable,
         // Extended codes keep the primary one in their low byte.
         code => match code.parse::<u32>().map(|code| code & 0xff) {

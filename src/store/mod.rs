@@ -110,14 +110,14 @@ impl Store {
             // Its own workspace is not locked, so what could end the session meanwhile has to be: see the lock order.
             write.lock_user(session.user_id).await?;
         }
-        write.settle(op).await?;
+        write.settle().await?;
         Ok(write)
     }
 
     /// Opens a transaction that belongs to no workspace that exists yet.
     pub async fn write_unscoped(&self, op: &Op) -> Result<Write> {
         let mut write = self.begin(op).await?;
-        write.settle(op).await?;
+        write.settle().await?;
         Ok(write)
     }
 
@@ -190,8 +190,14 @@ impl Write {
         if locked.rows_affected == 0 { Err(Reason::WorkspaceNotFound.into()) } else { Ok(()) }
     }
 
+    /// Settles the caller's right once more, after another lock was taken and waited for.
+    pub async fn settle_again(&mut self) -> Result<()> {
+        self.settle().await
+    }
+
     /// Reads the caller again and holds the rule against what it is now.
-    async fn settle(&mut self, op: &Op) -> Result<()> {
+    async fn settle(&mut self) -> Result<()> {
+        let op = &self.op;
         match &op.caller {
             Caller::Session(session) => {
                 let now = access::live_session(&self.txn, session.session_id, op.now).await?;
@@ -205,7 +211,7 @@ impl Write {
             }
             Caller::Anyone | Caller::SignedOut | Caller::Operator | Caller::System => {}
         }
-        match op.rule {
+        match self.op.rule {
             Some(rule) => gate::admit(rule, &self.op.caller),
             None => Ok(()),
         }

@@ -19,7 +19,7 @@ use super::{Store, Write};
 
 use outbox::Column as O;
 
-const KIND_INVITATION: i16 = 1;
+pub(super) const KIND_INVITATION: i16 = 1;
 pub(super) const KIND_PASSWORD_RESET: i16 = 2;
 
 /// What an e-mail is about.

@@ -10,7 +10,7 @@ use crate::model::{EmailAddress, InvitationId, WorkspaceId};
 use super::Write;
 use super::entity::{invitation, outbox};
 use super::error::refused;
-use super::outbox::KIND_PASSWORD_RESET;
+use super::outbox::{KIND_INVITATION, KIND_PASSWORD_RESET};
 
 use invitation::Column as I;
 use outbox::Column as O;
@@ -36,8 +36,16 @@ impl Write {
         self.require_quota(sent, O::CreatedAt, quota).await
     }
 
-    /// Refuses one more e-mail to an address over its quota, whatever it is about and whoever causes it.
+    /// Refuses one more invitation to an address over its quota, whichever workspace sends it. Password resets do not
+    /// count here: anybody can ask for them, and could keep an address from being invited.
     pub async fn require_recipient_quota(&self, recipient: &EmailAddress, quota: Quota) -> Result<()> {
+        let sent =
+            outbox::Entity::find().filter(O::Recipient.eq(recipient.as_str())).filter(O::Kind.eq(KIND_INVITATION));
+        self.require_quota(sent, O::CreatedAt, quota).await
+    }
+
+    /// Refuses one more e-mail to an address over its quota, whatever it is about.
+    pub async fn require_mailbox_quota(&self, recipient: &EmailAddress, quota: Quota) -> Result<()> {
         let sent = outbox::Entity::find().filter(O::Recipient.eq(recipient.as_str()));
         self.require_quota(sent, O::CreatedAt, quota).await
     }

@@ -1,6 +1,6 @@
 //! Workspaces.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 
 use crate::error::{Reason, Result};
 use crate::model::{Name, Workspace, WorkspaceId};
@@ -12,17 +12,6 @@ use super::{Store, Write};
 impl Store {
     pub async fn workspace(&self, id: WorkspaceId) -> Result<Workspace> {
         find(self.reader(), id).await
-    }
-
-    /// The oldest workspace of that name.
-    pub async fn workspace_named(&self, name: &Name) -> Result<Option<Workspace>> {
-        let row = workspace::Entity::find()
-            .filter(workspace::Column::Name.eq(name.as_str()))
-            .order_by_asc(workspace::Column::CreatedAt)
-            .one(self.reader())
-            .await
-            .map_err(refused)?;
-        Ok(row.map(from_row))
     }
 }
 

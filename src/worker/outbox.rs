@@ -18,7 +18,8 @@ use crate::model::{OutboxId, WorkspaceId};
 const CONCURRENCY: u64 = 8;
 /// How long the worker sleeps at the most: what another process queued is found by then.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
-const SHORTEST_SLEEP: Duration = Duration::from_millis(50);
+/// New e-mail wakes the worker at once; this is for what failed and is due again.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(500);
 
 /// Sends for as long as it is not stopped.
 pub async fn run(app: App, mailer: Arc<Mailer>, stop: CancellationToken) {
@@ -66,7 +67,9 @@ async fn deliver(app: App, mailer: Arc<Mailer>, id: OutboxId, workspace: Option<
     let outcome = mailer.send(&outgoing.email, SEND_LIMIT).await;
     if let Err(error) = &outcome {
         let source = std::error::Error::source(error).map(ToString::to_string);
-        tracing::warn!(outbox_id = %id, %error, source, permanent = error.permanent, "an e-mail was not sent");
+        tracing::warn!(outbox_id = %id, %error, permanent = error.permanent, "an e-mail was not sent");
+        // The server's own words may name the recipient.
+        tracing::debug!(outbox_id = %id, source, "why an e-mail was not sent");
     }
     retrying(|| app.settle_email(&outgoing, &outcome)).await?;
     Ok(true)

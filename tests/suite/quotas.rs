@@ -99,6 +99,23 @@ async fn a_recipient_gets_twenty_emails_a_day_from_all_workspaces_together() {
 }
 
 #[tokio::test]
+async fn asking_for_resets_keeps_nobody_from_being_invited() {
+    let world = World::start_with_quotas().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    for hour in 0..5 {
+        for _ in 0..5 {
+            let ask = v1::RequestPasswordResetRequest { email: "gil@acme.example".into() };
+            world.nobody().passwords().request_password_reset(ask).await.unwrap();
+        }
+        if hour < 4 {
+            world.clock.advance(60 * MINUTE);
+        }
+    }
+    invite(&world, &owner, "gil@acme.example").await.unwrap();
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn resets_over_the_quota_are_answered_alike_send_nothing_and_leave_the_last_link_alive() {
     let world = World::start_with_quotas().await;
     let owner = world.workspace("Acme", "owner@acme.example").await;

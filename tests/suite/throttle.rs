@@ -193,27 +193,55 @@ async fn a_network_has_a_hundred_failures_an_hour_which_its_own_success_does_not
 }
 
 #[tokio::test]
-async fn every_way_to_give_a_password_counts_as_a_guess_at_the_same_address() {
+async fn a_session_has_ten_guesses_of_its_own_which_strangers_cannot_spend() {
+    let world = World::start_throttled(|_| {}).await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    exhaust(&world.nobody(), "owner@acme.example").await;
+    let again = |password: &str| {
+        let request = v1::ReauthenticateRequest { password: password.into() };
+        let mut sessions = world.by(&owner).sessions();
+        async move { sessions.reauthenticate(request).await }
+    };
+    again(PASSWORD).await.unwrap();
+    let change =
+        v1::ChangePasswordRequest { current_password: WRONG.into(), new_password: "copper lantern 31 meadow".into() };
+    for _ in 0..5 {
+        assert_eq!(reason(again(WRONG).await), "PASSWORD_WRONG");
+        assert_eq!(reason(world.by(&owner).passwords().change_password(change.clone()).await), "PASSWORD_WRONG");
+    }
+    assert_eq!(wait(again(PASSWORD).await), Duration::from_secs(15 * 60));
+    wait(world.by(&owner).passwords().change_password(change).await);
+    world.clock.advance(Duration::from_secs(15 * 60));
+    again(PASSWORD).await.unwrap();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_trusted_peer_that_names_no_client_spends_nobodys_budget() {
+    let world = World::start_throttled(|config| config.trusted_peers = vec!["127.0.0.1".parse().unwrap()]).await;
+    world.workspace("Acme", "owner@acme.example").await;
+    for number in 0..101 {
+        let email = format!("p{number}@acme.example");
+        assert_eq!(reason(sign_in(&world.nobody(), &email, WRONG).await), "INVALID_CREDENTIALS");
+    }
+    sign_in(&world.nobody(), "owner@acme.example", PASSWORD).await.unwrap();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn accepting_with_a_password_counts_as_a_guess_at_the_address() {
     let world = World::start_throttled(|_| {}).await;
     let owner = world.workspace("Acme", "owner@acme.example").await;
     let other = world.workspace("Bolt", "owner@bolt.example").await;
-    let gil = world.join(&owner, "gil@acme.example", Role::Agent).await;
+    world.join(&owner, "gil@acme.example", Role::Agent).await;
     let link = world.invite(&other, "gil@acme.example", Role::Agent).await;
-    let again = v1::ReauthenticateRequest { password: WRONG.into() };
-    assert_eq!(reason(world.by(&gil).sessions().reauthenticate(again.clone()).await), "PASSWORD_WRONG");
-    let change =
-        v1::ChangePasswordRequest { current_password: WRONG.into(), new_password: "copper lantern 31 meadow".into() };
-    assert_eq!(reason(world.by(&gil).passwords().change_password(change.clone()).await), "PASSWORD_WRONG");
-    let accept = |token: &str| v1::AcceptInvitationRequest {
-        invitation_token: token.into(),
-        display_name: String::new(),
-        password: WRONG.into(),
-    };
-    let accepted = world.nobody().invitations().accept_invitation(accept(&link)).await;
-    assert_eq!(reason(accepted), "INVALID_CREDENTIALS");
-    wait(world.by(&gil).sessions().reauthenticate(again).await);
-    wait(world.by(&gil).passwords().change_password(change).await);
-    wait(world.nobody().invitations().accept_invitation(accept(&link)).await);
+    let accept =
+        v1::AcceptInvitationRequest { invitation_token: link, display_name: String::new(), password: WRONG.into() };
+    for _ in 0..3 {
+        let accepted = world.nobody().invitations().accept_invitation(accept.clone()).await;
+        assert_eq!(reason(accepted), "INVALID_CREDENTIALS");
+    }
+    wait(world.nobody().invitations().accept_invitation(accept).await);
     wait(sign_in(&world.nobody(), "gil@acme.example", PASSWORD).await);
     world.stop().await;
 }

@@ -13,8 +13,8 @@ use crate::model::{
 
 /// Longest text to search for, in bytes: no address is longer.
 const MAX_QUERY_BYTES: usize = 254;
-/// Longest password that is looked at, in bytes. The longest that can be set is 128 code points.
-const MAX_PASSWORD_BYTES: usize = 4 * 128;
+/// Longest password that is looked at, in bytes. 128 code points after NFC can be many more before it.
+const MAX_PASSWORD_BYTES: usize = 4 * 4 * 128;
 
 type Checked<T> = std::result::Result<T, FieldViolation>;
 

@@ -86,7 +86,11 @@ fn peer(config: &GrpcConfig, request: &Request<Body>) -> Peer {
     let connection = request.extensions().get::<TcpConnectInfo>();
     let address =
         connection.and_then(TcpConnectInfo::remote_addr).map(|address: SocketAddr| address.ip().to_canonical());
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    // What is said twice is not known: a gateway that appends would let its client say it first.
+    let header = |name: &str| {
+        let mut values = request.headers().get_all(name).iter();
+        values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok())
+    };
     let trusted = address.is_some_and(|address| config.trusts(address));
     let (reported, reported_agent) = if trusted {
         let reported = header(CLIENT_ADDRESS).and_then(|text| text.parse().ok()).map(|ip: IpAddr| ip.to_canonical());
@@ -95,5 +99,6 @@ fn peer(config: &GrpcConfig, request: &Request<Body>) -> Peer {
         (None, None)
     };
     let agent = reported_agent.or_else(|| header("user-agent")).unwrap_or_default();
-    Peer { address: reported.or(address), user_agent: bounded_text(agent, MAX_USER_AGENT_BYTES) }
+    // A trusted peer speaks for its clients; its own address is nobody's, and never stands for one of them.
+    Peer { address: if trusted { reported } else { address }, user_agent: bounded_text(agent, MAX_USER_AGENT_BYTES) }
 }

@@ -1,4 +1,5 @@
-//! Bounds the calls in work. What is too much is refused at once, before it costs anything.
+//! Bounds the calls in work. What is too much is refused at once, before it costs anything. A call keeps its place until
+//! its use case is done, even if the client has gone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,12 +26,16 @@ impl LoadShed {
 
 impl Around for LoadShed {
     async fn around(self, request: Request<Body>, next: impl Next) -> Response<Body> {
-        match (self.places.try_acquire(), request.extensions().get::<Call>().cloned()) {
-            (Err(_), Some(call)) => {
+        let Some(call) = request.extensions().get::<Call>().cloned() else {
+            return proceed(request, next).await;
+        };
+        match self.places.try_acquire_owned() {
+            Ok(place) => call.hold(place),
+            Err(_) => {
                 let error = Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1));
-                call.refuse(&error).into_http()
+                return call.refuse(&error).into_http();
             }
-            (_place, _) => proceed(request, next).await,
         }
+        proceed(request, next).await
     }
 }

@@ -24,9 +24,24 @@ impl Around for Trace {
         let now = self.app.now();
         let call = Call::new(self.app, new_uuid(now), now, request.uri().path());
         request.extensions_mut().insert(call.clone());
+        // A client that goes away drops this future; the call has its line all the same.
+        let mut line = Line { call, start, code: Code::Cancelled };
         let response = proceed(request, next).await;
-        log(&call, code_of(&response), start);
+        line.code = code_of(&response);
         response
+    }
+}
+
+/// Written when it is dropped.
+struct Line {
+    call: Call,
+    start: Instant,
+    code: Code,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        log(&self.call, self.code, self.start);
     }
 }
 

@@ -45,7 +45,14 @@ impl Api {
         R: Future<Output = Result<T>> + Send + 'static,
     {
         let (app, op) = (self.app.clone(), Arc::clone(&admitted.op));
-        let task = retrying(move || act(app.clone(), Arc::clone(&op))).instrument(tracing::Span::current());
+        let call = admitted.call.clone();
+        let task = async move {
+            let outcome = retrying(move || act(app.clone(), Arc::clone(&op))).await;
+            // The call's place among those in work is given back when this is done, and not before.
+            drop(call);
+            outcome
+        };
+        let task = task.instrument(tracing::Span::current());
         self.tasks.spawn(task).await.map_err(Error::internal)?
     }
 }

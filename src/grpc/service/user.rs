@@ -2,12 +2,13 @@
 
 use tonic::Request;
 
+use crate::clock::Timestamp;
 use crate::error::{FieldReason, FieldViolation, Violations};
 use crate::grpc::call::Admitted;
 use crate::grpc::convert::{self, fields};
 use crate::grpc::pb::v1;
 use crate::grpc::pb::v1::user_service_server::UserService;
-use crate::model::{ListId, UserId};
+use crate::model::{Invitation, ListId, UserId};
 use crate::store::MemberFilter;
 
 use super::{Answer, Api};
@@ -105,11 +106,7 @@ impl UserService for Api {
             let now = admitted.op.now;
             Ok(v1::ChangeUserRoleResponse {
                 user: Some(convert::user(change.member)),
-                canceled_invitations: change
-                    .canceled_invitations
-                    .into_iter()
-                    .map(|i| convert::invitation(i, now))
-                    .collect(),
+                canceled_invitations: canceled(change.canceled_invitations, now),
             })
         };
         admitted.answer(outcome.await)
@@ -126,11 +123,7 @@ impl UserService for Api {
             Ok(v1::RemoveUserResponse {
                 user: Some(convert::user(change.member)),
                 ended_session_count: count(change.ended_sessions),
-                canceled_invitations: change
-                    .canceled_invitations
-                    .into_iter()
-                    .map(|i| convert::invitation(i, now))
-                    .collect(),
+                canceled_invitations: canceled(change.canceled_invitations, now),
             })
         };
         admitted.answer(outcome.await)
@@ -143,15 +136,16 @@ impl UserService for Api {
             let now = admitted.op.now;
             Ok(v1::LeaveWorkspaceResponse {
                 ended_session_count: count(change.ended_sessions),
-                canceled_invitations: change
-                    .canceled_invitations
-                    .into_iter()
-                    .map(|i| convert::invitation(i, now))
-                    .collect(),
+                canceled_invitations: canceled(change.canceled_invitations, now),
             })
         };
         admitted.answer(outcome.await)
     }
+}
+
+/// Invitations that went with a change, as they stand after it.
+fn canceled(invitations: Vec<Invitation>, now: Timestamp) -> Vec<v1::Invitation> {
+    invitations.into_iter().map(|invitation| convert::invitation(invitation, now)).collect()
 }
 
 /// A count as it is sent.

@@ -321,7 +321,7 @@ fn indexes() -> Vec<IndexCreateStatement> {
         index("outbox_by_invitation", "outbox", &["invitation_id"]),
         index("outbox_by_recipient", "outbox", &["recipient", "created_at"]),
         index("password_reset_by_user", "password_reset", &["user_id"]),
-        index("known_device_by_user", "known_device", &["user_id", "created_at"]),
+        index("known_device_by_user", "known_device", &["user_id", "expires_at"]),
         index("known_device_by_expiry", "known_device", &["expires_at"]),
         index("throttle_by_expiry", "throttle", &["expires_at"]),
         index("password_reset_by_expiry", "password_reset", &["expires_at"]),
