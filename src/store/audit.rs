@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::sea_query::Cond;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::crypto::new_uuid;
@@ -15,7 +15,7 @@ use crate::model::{
 
 use super::entity::audit_event;
 use super::error::{corrupt, refused};
-use super::{Store, Write};
+use super::{Store, Write, keyset};
 
 use audit_event::Column as A;
 
@@ -45,13 +45,11 @@ impl Store {
         if let Some(start) = filter.start {
             query = query.filter(A::OccurredAt.gte(start.as_micros()));
         }
-        if let Some(end) = filter.end {
-            query = query.filter(A::OccurredAt.lt(end.as_micros()));
-        }
-        if let Some(Position { number, id, .. }) = &page.after {
-            let earlier = A::OccurredAt.lt(*number);
-            query = query
-                .filter(Cond::any().add(earlier).add(Cond::all().add(A::OccurredAt.eq(*number)).add(A::Id.lt(*id))));
+        // One upper bound: of two, SQLite seeks to either. No event is before the nil id of its moment.
+        let end = filter.end.map(|end| (end.as_micros(), Uuid::nil()));
+        let position = page.after.as_ref().map(|position| (position.number, position.id));
+        if let Some(bound) = end.into_iter().chain(position).min() {
+            query = query.filter(keyset::before([A::OccurredAt, A::Id], bound));
         }
         let rows = query
             .order_by_desc(A::OccurredAt)

@@ -13,7 +13,7 @@ use crate::model::{
 use super::entity::invitation;
 use super::error::{corrupt, refused};
 use super::memberships::role;
-use super::{Store, Write};
+use super::{Store, Write, keyset};
 
 use invitation::Column as I;
 
@@ -52,9 +52,7 @@ impl Store {
         let wanted = states.iter().fold(Cond::any(), |any, state| any.add(in_state(*state, now)));
         let mut query = invitation::Entity::find().filter(I::WorkspaceId.eq(workspace.uuid())).filter(wanted);
         if let Some(Position { number, id, .. }) = &page.after {
-            let earlier = I::CreatedAt.lt(*number);
-            query = query
-                .filter(Cond::any().add(earlier).add(Cond::all().add(I::CreatedAt.eq(*number)).add(I::Id.lt(*id))));
+            query = query.filter(keyset::before([I::CreatedAt, I::Id], (*number, *id)));
         }
         let rows = query
             .order_by_desc(I::CreatedAt)

@@ -12,7 +12,7 @@ use crate::model::{
 
 use super::entity::{membership, workspace};
 use super::error::{corrupt, refused, refused_by_owner_count};
-use super::{Store, Write};
+use super::{Store, Write, keyset};
 
 use membership::Column as M;
 
@@ -46,9 +46,7 @@ impl Store {
             query = query.filter(Expr::col(M::SearchText).like(pattern));
         }
         if let Some(Position { text, id, .. }) = &page.after {
-            let later = M::Email.gt(text.as_str());
-            query = query
-                .filter(Cond::any().add(later).add(Cond::all().add(M::Email.eq(text.as_str())).add(M::UserId.gt(*id))));
+            query = query.filter(keyset::after([M::Email, M::UserId], (text.as_str(), *id)));
         }
         let rows = query
             .order_by_asc(M::Email)
@@ -81,10 +79,7 @@ impl Store {
     pub async fn memberships_of(&self, user: UserId, page: &PageRequest) -> Result<Page<WorkspaceMembership>> {
         let mut query = of_user(user).find_also_related(workspace::Entity);
         if let Some(Position { number, id, .. }) = &page.after {
-            let later = M::JoinedAt.gt(*number);
-            query = query.filter(
-                Cond::any().add(later).add(Cond::all().add(M::JoinedAt.eq(*number)).add(M::WorkspaceId.gt(*id))),
-            );
+            query = query.filter(keyset::after([M::JoinedAt, M::WorkspaceId], (*number, *id)));
         }
         let rows = query
             .order_by_asc(M::JoinedAt)

@@ -20,6 +20,7 @@ mod dialect;
 mod entity;
 mod error;
 mod invitations;
+mod keyset;
 mod links;
 mod memberships;
 mod migration;

@@ -13,7 +13,7 @@ use crate::model::{
 
 use super::entity::session;
 use super::error::refused;
-use super::{Store, Write};
+use super::{Store, Write, keyset};
 
 use session::Column as S;
 
@@ -35,9 +35,7 @@ impl Store {
     ) -> Result<Page<Session>> {
         let mut query = session::Entity::find().filter(S::UserId.eq(user.uuid())).filter(live(lifetime, now));
         if let Some(Position { number, id, .. }) = &page.after {
-            let earlier = S::CreatedAt.lt(*number);
-            query = query
-                .filter(Cond::any().add(earlier).add(Cond::all().add(S::CreatedAt.eq(*number)).add(S::Id.lt(*id))));
+            query = query.filter(keyset::before([S::CreatedAt, S::Id], (*number, *id)));
         }
         let rows = query
             .order_by_desc(S::CreatedAt)
