@@ -39,20 +39,6 @@ impl Write {
     pub async fn sweep(&mut self, limits: &SweepLimits) -> Result<Vec<(&'static str, u64)>> {
         let now = self.op.now;
         let before = |keep: Duration| now.minus(keep).as_micros();
-        let sessions = Query::select()
-            .column(session::Column::Id)
-            .from(session::Entity)
-            .cond_where(
-                Cond::any()
-                    .add(session::Column::EndedAt.lt(before(limits.ended_sessions)))
-                    .add(session::Column::ExpiresAt.lt(before(limits.ended_sessions)))
-                    .add(
-                        session::Column::LastUsedAt
-                            .lt(now.minus(limits.lifetime.idle).minus(limits.ended_sessions).as_micros()),
-                    ),
-            )
-            .limit(limits.batch)
-            .take();
         let links = dead_links(before(limits.dead_links)).limit(limits.batch).take();
         let emails = Query::select()
             .column(outbox::Column::Id)
@@ -85,7 +71,7 @@ impl Write {
             .limit(limits.batch)
             .take();
         Ok(vec![
-            ("sessions", self.delete::<session::Entity>(session::Column::Id, sessions).await?),
+            ("sessions", self.sweep_sessions(limits).await?),
             ("links", self.delete::<invitation_token::Entity>(invitation_token::Column::TokenHash, links).await?),
             ("resets", self.delete::<password_reset::Entity>(password_reset::Column::TokenHash, resets).await?),
             ("devices", self.delete::<known_device::Entity>(known_device::Column::TokenHash, devices).await?),
@@ -94,6 +80,25 @@ impl Write {
             ("audit events", self.delete::<audit_event::Entity>(audit_event::Column::Id, events).await?),
             ("requests", self.forget_requests(before(REQUEST_MEMORY), limits.batch).await?),
         ])
+    }
+
+    /// Sessions that were ended, that expired, and that died of disuse. They are three statements since each has an
+    /// index of its own; joined by OR, all sessions would be read.
+    async fn sweep_sessions(&mut self, limits: &SweepLimits) -> Result<u64> {
+        use session::Column as S;
+        let end = self.op.now.minus(limits.ended_sessions);
+        let unused = end.minus(limits.lifetime.idle);
+        let mut swept = 0;
+        for (time, before) in [(S::EndedAt, end), (S::ExpiresAt, end), (S::LastUsedAt, unused)] {
+            let which = Query::select()
+                .column(S::Id)
+                .from(session::Entity)
+                .and_where(time.lt(before.as_micros()))
+                .limit(limits.batch)
+                .take();
+            swept += self.delete::<session::Entity>(S::Id, which).await?;
+        }
+        Ok(swept)
     }
 
     async fn delete<E: EntityTrait>(&mut self, id: E::Column, which: SelectStatement) -> Result<u64> {
@@ -152,23 +157,24 @@ impl Write {
     }
 }
 
-/// Links whose invitation was accepted, canceled, or ran out before then, or which were superseded and are older.
+/// Links whose invitation was accepted, canceled, or ran out before then, or which were superseded. All are older than
+/// that, since only what is pending gets a link; saying so lets an index find the few that come into question.
 fn dead_links(before: i64) -> SelectStatement {
     use invitation::Column as I;
     use invitation_token::Column as T;
     let of_invitation = |column: I| Expr::col((invitation::Entity, column));
     let of_link = |column: T| Expr::col((invitation_token::Entity, column));
-    let superseded = of_link(T::Issue).ne(of_invitation(I::Issue)).and(of_link(T::CreatedAt).lt(before));
     Query::select()
         .column((invitation_token::Entity, T::TokenHash))
         .from(invitation_token::Entity)
         .inner_join(invitation::Entity, of_link(T::InvitationId).equals((invitation::Entity, I::Id)))
+        .and_where(of_link(T::CreatedAt).lt(before))
         .cond_where(
             Cond::any()
                 .add(of_invitation(I::AcceptedAt).lt(before))
                 .add(of_invitation(I::CanceledAt).lt(before))
                 .add(of_invitation(I::ExpiresAt).lt(before))
-                .add(superseded),
+                .add(of_link(T::Issue).ne(of_invitation(I::Issue))),
         )
         .take()
 }
