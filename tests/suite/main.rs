@@ -22,5 +22,6 @@ mod quotas;
 mod races;
 mod readme;
 mod reasons;
+mod store;
 mod support;
 mod throttle;

@@ -1,0 +1,168 @@
+//! The transaction as a guard, and the right that it settles when it opens.
+
+use rolecall::authz::{Caller, Op, ServiceScope, rule_of};
+use rolecall::crypto::new_uuid;
+use rolecall::error::{Reason, Result};
+use rolecall::model::{Role, WorkspaceId};
+use rolecall::store::{MembershipChange, Store, Write};
+
+use super::on_each_database;
+use super::scene::{LIFETIME, NOW, Scene, Seat, name, system_op};
+
+const LIST_USERS: &str = "/rolecall.v1.UserService/ListUsers";
+const CREATE_INVITATION: &str = "/rolecall.v1.InvitationService/CreateInvitation";
+const RESEND_INVITATION: &str = "/rolecall.v1.InvitationService/ResendInvitation";
+
+async fn name_of(store: &Store, workspace: WorkspaceId) -> String {
+    store.workspace(workspace).await.unwrap().name.as_str().to_owned()
+}
+
+/// Why the transaction did not open.
+fn refusal(opened: Result<Write>) -> Reason {
+    match opened {
+        Ok(_) => panic!("it opened"),
+        Err(error) => error.reason(),
+    }
+}
+
+/// Every way to open a transaction that settles the caller's right, and what each says.
+async fn refusals(scene: &Scene, op: &Op, elsewhere: WorkspaceId) -> [Reason; 3] {
+    [
+        refusal(scene.store.write(op).await),
+        refusal(scene.store.write_in(op, elsewhere).await),
+        refusal(scene.store.write_unscoped(op).await),
+    ]
+}
+
+#[tokio::test]
+async fn readers_see_what_a_write_does_once_it_is_committed_and_not_before() {
+    on_each_database(async |scene| {
+        let owner = scene.workspace("owner@acme.example").await;
+        let op = scene.op_by(&owner, LIST_USERS).await;
+        let mut tx = scene.store.write(&op).await.unwrap();
+        tx.rename_workspace(owner.workspace, &name("Acme Two")).await.unwrap();
+        assert_eq!(tx.workspace(owner.workspace).await.unwrap().name.as_str(), "Acme Two");
+        assert_eq!(name_of(&scene.store, owner.workspace).await, "Acme");
+        tx.commit().await.unwrap();
+        assert_eq!(name_of(&scene.store, owner.workspace).await, "Acme Two");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_write_that_is_dropped_leaves_nothing_and_is_in_nobodys_way() {
+    on_each_database(async |scene| {
+        let owner = scene.workspace("owner@acme.example").await;
+        let op = scene.op_by(&owner, LIST_USERS).await;
+        let mut dropped = scene.store.write(&op).await.unwrap();
+        dropped.rename_workspace(owner.workspace, &name("Acme Two")).await.unwrap();
+        drop(dropped);
+        let next = scene.store.write(&op).await.unwrap();
+        assert_eq!(next.workspace(owner.workspace).await.unwrap().name.as_str(), "Acme");
+        next.commit().await.unwrap();
+        assert_eq!(name_of(&scene.store, owner.workspace).await, "Acme");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_that_ended_after_the_call_came_in_opens_no_write() {
+    on_each_database(async |scene| {
+        let owner = scene.workspace("owner@acme.example").await;
+        let other = scene.workspace("owner@other.example").await;
+        let op = scene.op_by(&owner, LIST_USERS).await;
+        let mut tx = scene.system(NOW).await;
+        assert_eq!(tx.end_all_sessions(owner.user, LIFETIME).await.unwrap(), 1);
+        tx.commit().await.unwrap();
+        assert_eq!(refusals(&scene, &op, other.workspace).await, [Reason::SessionEnded; 3]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_whose_membership_ended_opens_no_write_even_if_nobody_ended_it() {
+    on_each_database(async |scene| {
+        let owner = scene.workspace("owner@acme.example").await;
+        let other = scene.workspace("owner@other.example").await;
+        let gil = scene.seat(owner.workspace, "gil@acme.example", Role::Agent).await;
+        let op = scene.op_by(&gil, LIST_USERS).await;
+        scene.change(&gil, MembershipChange::End).await;
+        assert_eq!(refusals(&scene, &op, other.workspace).await, [Reason::SessionEnded; 3]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_that_reached_its_end_opens_no_write() {
+    on_each_database(async |scene| {
+        let owner = scene.workspace("owner@acme.example").await;
+        let mut op = scene.op_by(&owner, LIST_USERS).await;
+        op.now = NOW.plus(LIFETIME.absolute);
+        assert_eq!(refusals(&scene, &op, owner.workspace).await, [Reason::SessionEnded; 3]);
+    })
+    .await;
+}
+
+async fn demoted(scene: &Scene) -> (Seat, Seat) {
+    let owner = scene.workspace("owner@acme.example").await;
+    let adam = scene.seat(owner.workspace, "adam@acme.example", Role::Admin).await;
+    (owner, adam)
+}
+
+#[tokio::test]
+async fn a_role_that_was_lowered_after_the_call_came_in_counts_as_it_is_now() {
+    on_each_database(async |scene| {
+        let (_, adam) = demoted(&scene).await;
+        let other = scene.workspace("owner@other.example").await;
+        let inviting = scene.op_by(&adam, CREATE_INVITATION).await;
+        let listing = scene.op_by(&adam, LIST_USERS).await;
+        scene.change(&adam, MembershipChange::Role(Role::Agent)).await;
+        assert_eq!(refusals(&scene, &inviting, other.workspace).await, [Reason::RoleTooLow; 3]);
+
+        // What the lower role may still do goes on, and decides by the lower role.
+        let Caller::Session(before) = &listing.caller else { panic!("{:?}", listing.caller) };
+        assert_eq!(before.role, Role::Admin);
+        let tx = scene.store.write(&Op { rule: None, ..listing }).await.unwrap();
+        assert_eq!(tx.op().caller.session().unwrap().role, Role::Agent);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_service_key_that_was_revoked_after_the_call_came_in_opens_no_write() {
+    on_each_database(async |scene| {
+        let owner = scene.workspace("owner@acme.example").await;
+        let scope = rule_of(RESEND_INVITATION).unwrap().service_scope.unwrap();
+        let (key, _, mut op) = scene.key(scope, owner.workspace).await;
+        op.rule = rule_of(RESEND_INVITATION);
+        drop(scene.store.write(&op).await.unwrap());
+        let mut tx = scene.system(NOW).await;
+        tx.revoke_service_key(key).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(refusals(&scene, &op, owner.workspace).await, [Reason::ServiceKeyInvalid; 3]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_rule_of_the_method_is_held_against_the_caller_when_the_write_opens() {
+    on_each_database(async |scene| {
+        let owner = scene.workspace("owner@acme.example").await;
+        let wanted = rule_of(RESEND_INVITATION).unwrap().service_scope.unwrap();
+        let another = ServiceScope::ALL.iter().copied().find(|scope| *scope != wanted).unwrap();
+        let (_, _, mut op) = scene.key(another, owner.workspace).await;
+        op.rule = rule_of(RESEND_INVITATION);
+        assert_eq!(refusals(&scene, &op, owner.workspace).await, [Reason::ScopeMissing; 3]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_write_in_a_workspace_that_does_not_exist_is_refused() {
+    on_each_database(async |scene| {
+        let nowhere = WorkspaceId::new(new_uuid(NOW));
+        let opened = scene.store.write_in(&system_op(NOW), nowhere).await;
+        assert_eq!(refusal(opened), Reason::WorkspaceNotFound);
+    })
+    .await;
+}
