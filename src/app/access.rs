@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::authz::{Caller, KeyCaller, Op, ServiceScope, gate};
 use crate::crypto::TokenKind;
-use crate::error::{Error, FieldReason, Result};
+use crate::error::{Error, FieldReason, FieldViolation, Result, Violations};
 use crate::model::{Role, UserId, WorkspaceId};
 use crate::store::{KeyState, SessionState};
 
@@ -77,13 +77,16 @@ impl App {
         checks: &[AccessCheck],
         path: impl Fn(usize, &str) -> String,
     ) -> Result<Vec<AccessVerdict>> {
+        let mut violations = Violations::default();
         for (index, check) in checks.iter().enumerate() {
-            require_fitting_subject(op, check, || path(index, "subject"))?;
+            violations.take(fitting_subject(op, check, || path(index, "subject")));
         }
+        violations.finish()?;
         let asks_by_user = checks.iter().any(|check| matches!(check.subject, Some(CheckSubject::User(_))));
         if let (true, Caller::ServiceKey(key)) = (asks_by_user, &op.caller) {
+            let workspace = op.caller.workspace()?;
             gate::require_scope(key.has(ServiceScope::CheckUserAccess), ServiceScope::CheckUserAccess)?;
-            self.store().workspace(op.caller.workspace()?).await?;
+            self.store().workspace(workspace).await?;
         }
         let mut verdicts = Vec::with_capacity(checks.len());
         for check in checks {
@@ -133,16 +136,13 @@ impl App {
 }
 
 /// A session asks about itself, a service key about somebody.
-fn require_fitting_subject(op: &Op, check: &AccessCheck, field: impl Fn() -> String) -> Result<()> {
+fn fitting_subject(op: &Op, check: &AccessCheck, field: impl Fn() -> String) -> Result<(), FieldViolation> {
     match (&op.caller, &check.subject) {
         (Caller::Session(_), Some(_)) => {
-            Err(Error::field(field(), FieldReason::NotAllowed, "must be unset: a session asks about itself"))
+            Err(FieldViolation::new(field(), FieldReason::NotAllowed, "must be unset: a session asks about itself"))
         }
         (Caller::ServiceKey(_), None) => {
-            Err(Error::field(field(), FieldReason::Required, "must be set by a service key"))
-        }
-        (Caller::ServiceKey(key), Some(CheckSubject::User(_))) if key.workspace.is_none() => {
-            Err(Error::workspace_required())
+            Err(FieldViolation::new(field(), FieldReason::Required, "must be set by a service key"))
         }
         _ => Ok(()),
     }
