@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use crate::authz::Op;
 use crate::crypto::TokenHash;
-use crate::error::{Reason, Result};
+use crate::error::{FieldViolation, Reason, Result};
 use crate::model::{Account, AuditAction, AuditActor, AuditRecord, EmailAddress, PasswordHash, UserId};
 use crate::store::{EmailSubject, Write};
 
@@ -27,7 +27,8 @@ pub struct ChangePassword {
 
 #[derive(Clone, Debug)]
 pub struct ResetPassword {
-    pub token: TokenHash,
+    /// `None`: it was malformed, so it was never issued.
+    pub token: Option<TokenHash>,
     pub new: SecretString,
 }
 
@@ -62,8 +63,19 @@ impl App {
         tx.commit().await
     }
 
+    /// What is wrong with a new password, for a call that is refused for its present one already.
+    pub async fn bad_new_password(&self, op: &Op, new: SecretString) -> Result<Vec<FieldViolation>> {
+        let account = self.store().account(op.caller.session()?.user_id).await?;
+        match self.0.passwords.check_new("new_password", new, personal(&account)).await {
+            Ok(()) => Ok(Vec::new()),
+            Err(error) if error.reason() == Reason::FieldInvalid => Ok(error.violations().to_vec()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Mails a reset link if the address has an account and the quota allows. The answer is the same if not, and the work
-    /// the same but for the few statements that start a new issue, which no client can measure through a durable commit. What is over the quota changes nothing and does not count, or asking without end would shut out the person
+    /// the same but for the few statements that start a new issue, which no client can measure through a durable commit.
+    /// What is over the quota changes nothing and does not count, or asking without end would shut out the person
     /// whose address it is.
     pub async fn request_password_reset(&self, op: &Op, email: &EmailAddress) -> Result<()> {
         let mut tx = self.store().write_unscoped(op).await?;
@@ -101,8 +113,18 @@ impl App {
     /// Sets a new password by a mailed link and signs in. `None` without a membership: there is nowhere to sign in to.
     pub async fn reset_password(&self, op: &Op, command: &ResetPassword) -> Result<Option<SignedIn>> {
         let passwords = &self.0.passwords;
-        // Without a live link nothing that costs is done: whether the password would do is the link holder's to know.
-        let user = self.store().reset_link(command.token, op.now).await?;
+        let found = match command.token {
+            Some(token) => self.store().reset_link(token, op.now).await.map(|user| (token, user)),
+            None => Err(Reason::ResetNotFound.into()),
+        };
+        let (token, user) = match found {
+            Ok(found) => found,
+            Err(error) => {
+                // Fields come before existence: a password that will not do is said first.
+                passwords.check_new("new_password", command.new.clone(), Vec::new()).await?;
+                return Err(error);
+            }
+        };
         let account = self.store().account(user).await?;
         let hash = passwords.hash_new("new_password", command.new.clone(), personal(&account)).await?;
 
@@ -113,7 +135,7 @@ impl App {
         };
         tx.lock_user(user).await?;
         // Used, superseded or expired meanwhile: the link is dead.
-        if tx.reset_link(command.token).await? != user {
+        if tx.reset_link(token).await? != user {
             return Err(Reason::ResetNotFound.into());
         }
         // Removed from there, or joined somewhere, meanwhile: the whole use case decides anew.

@@ -4,7 +4,7 @@ use tonic::Request;
 
 use crate::app::{ChangePassword, ResetPassword};
 use crate::crypto::TokenKind;
-use crate::error::{Reason, Violations};
+use crate::error::Violations;
 use crate::grpc::call::Admitted;
 use crate::grpc::convert::fields;
 use crate::grpc::pb::v1;
@@ -20,6 +20,11 @@ impl PasswordService for Api {
             let mut violations = Violations::default();
             let current = violations.take(fields::password("current_password", message.current_password));
             let new = violations.take(fields::password("new_password", message.new_password));
+            if let (None, Some(new)) = (&current, &new) {
+                for bad in self.app.bad_new_password(&admitted.op, new.clone()).await? {
+                    violations.add(bad);
+                }
+            }
             let (current, new) = fields::all(violations, current.zip(new))?;
             let command = ChangePassword { current, new };
             self.change(&admitted, move |app, op| {
@@ -57,8 +62,7 @@ impl PasswordService for Api {
             let mut violations = Violations::default();
             let new = violations.take(fields::password("new_password", message.new_password));
             let new = fields::all(violations, new)?;
-            // A token that is malformed was never issued.
-            let token = TokenKind::PasswordReset.parse(&message.reset_token).ok_or(Reason::ResetNotFound)?;
+            let token = TokenKind::PasswordReset.parse(&message.reset_token);
             let command = ResetPassword { token, new };
             let signed_in = self
                 .change(&admitted, move |app, op| {
