@@ -5,7 +5,7 @@ use rolecall::grpc::pb::v1;
 use tonic::Code;
 
 use super::cast::Cast;
-use super::texts::{emails, invitation_tokens, names, new_passwords, passwords, tokens};
+use super::texts::{emails, invitation_tokens, names, new_passwords, passwords, reset_tokens, tokens};
 use crate::support::Field;
 
 /// What a field of a request is.
@@ -34,12 +34,13 @@ pub enum Kind {
     /// Enum values as a filter, each one of 1 to n.
     Enums(i64),
     InvitationToken,
+    ResetToken,
     /// A session token that somebody asks about.
     SubjectToken,
     /// A password that is held against a stored one, and the refusal of a wrong one.
     Password(Code, &'static str),
-    /// A password that is about to be set.
-    NewPassword,
+    /// A password that is about to be set, and the address of the person whose it will be.
+    NewPassword(&'static str),
     Moment,
     /// Taken and not looked at.
     Ignored,
@@ -117,16 +118,18 @@ pub fn cases(field: &Field, kind: Kind, cast: &Cast) -> Vec<Case> {
             .collect(),
         Kind::Enums(last) => enums(field, last),
         Kind::InvitationToken => invitation_tokens(field, cast),
+        Kind::ResetToken => reset_tokens(field, cast),
         Kind::SubjectToken => {
             let dead = tokens(field, &cast.session_token, "rcs_", &cast.invitation_token, Denied);
             dead.into_iter().chain([case("empty", field.bytes(b""), Denied)]).collect()
         }
         Kind::Password(code, reason) => passwords(field, code, reason),
-        Kind::NewPassword => new_passwords(field, cast),
+        Kind::NewPassword(address) => new_passwords(field, address),
         Kind::Moment => moments(field),
         Kind::Ignored => vec![
             case("garbage", field.bytes(b"'; DROP TABLE session; --"), Fine),
             case("a token of another kind", field.bytes(cast.session_token.as_bytes()), Fine),
+            case("a token of nothing", field.bytes(format!("rcd_{}", "A".repeat(43)).as_bytes()), Fine),
             case("huge", field.bytes(&[b'a'; HUGE]), Fine),
         ],
     };

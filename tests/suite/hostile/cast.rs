@@ -14,9 +14,10 @@ pub struct Cast {
     key: String,
     /// A live session's token.
     pub session_token: String,
-    /// The token of an invitation that nobody has accepted, and whose it is.
+    /// The token of an invitation that nobody has accepted.
     pub invitation_token: String,
-    pub invited_email: String,
+    /// The token of a password reset that nobody has used. It is that of the first colleague.
+    pub reset_token: String,
     pending: [String; 2],
     colleagues: [Person; 2],
     other_sign_in: Person,
@@ -51,18 +52,21 @@ impl Cast {
             world.invite(&owner, email, Role::Agent).await;
             pending.push(only_invitation(world, &owner, email).await);
         }
-        let invited_email = "marguerite.lindqvist@acme.example".to_owned();
+        let colleagues = [
+            world.join(&owner, "gil@acme.example", Role::Agent).await,
+            world.join(&owner, "max@acme.example", Role::Agent).await,
+        ];
+        let forgot = v1::RequestPasswordResetRequest { email: colleagues[0].email.clone() };
+        world.nobody().passwords().request_password_reset(forgot).await.unwrap();
+        world.deliver().await;
         Self {
             key: world.service_key("hostile", ServiceScope::ALL, None).await,
             session_token: world.sign_in(&owner.email).await.token,
-            invitation_token: world.invite(&owner, &invited_email, Role::Agent).await,
-            colleagues: [
-                world.join(&owner, "gil@acme.example", Role::Agent).await,
-                world.join(&owner, "max@acme.example", Role::Agent).await,
-            ],
+            invitation_token: world.invite(&owner, "marguerite.lindqvist@acme.example", Role::Agent).await,
+            reset_token: world.mail_to(&colleagues[0].email).pop().unwrap().reset_token(),
+            colleagues,
             other_sign_in: world.sign_in(&owner.email).await,
             pending: pending.try_into().unwrap(),
-            invited_email,
             owner,
             foreign,
             foreign_invitation,
@@ -206,6 +210,24 @@ impl Cast {
                 v1::BatchCheckAccessRequest { checks: vec![check.clone()] }.encode_to_vec(),
             ),
             owner("AuditService", "ListAuditEvents", Vec::new()),
+            nobody(
+                "PasswordService",
+                "RequestPasswordReset",
+                v1::RequestPasswordResetRequest { email: self.owner.email.clone() }.encode_to_vec(),
+            ),
+            nobody(
+                "PasswordService",
+                "ResetPassword",
+                v1::ResetPasswordRequest { reset_token: id(&self.reset_token), new_password: PASSWORD.into() }
+                    .encode_to_vec(),
+            ),
+            // Last, since it ends the other sign-ins.
+            owner(
+                "PasswordService",
+                "ChangePassword",
+                v1::ChangePasswordRequest { current_password: PASSWORD.into(), new_password: PASSWORD.into() }
+                    .encode_to_vec(),
+            ),
         ]
     }
 }

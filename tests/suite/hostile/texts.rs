@@ -146,6 +146,13 @@ pub(super) fn invitation_tokens(field: &Field, cast: &Cast) -> Vec<Case> {
     all
 }
 
+pub(super) fn reset_tokens(field: &Field, cast: &Cast) -> Vec<Case> {
+    let never = Expect::Nobody(Code::NotFound, "RESET_NOT_FOUND");
+    let mut all = tokens(field, &cast.reset_token, "rcp_", &cast.session_token, never.clone());
+    all.push(case("empty", field.bytes(b""), never));
+    all
+}
+
 pub(super) fn passwords(field: &Field, code: Code, reason: &'static str) -> Vec<Case> {
     let wrong = Expect::Refused(code, reason);
     let (long, huge) = ("p".repeat(513), "p".repeat(HUGE));
@@ -166,10 +173,8 @@ pub(super) fn passwords(field: &Field, code: Code, reason: &'static str) -> Vec<
     )
 }
 
-pub(super) fn new_passwords(field: &Field, cast: &Cast) -> Vec<Case> {
+pub(super) fn new_passwords(field: &Field, address: &str) -> Vec<Case> {
     let (long, huge) = ("pq7 ".repeat(33), "p".repeat(HUGE));
-    // The invited person's own address.
-    let personal = cast.invited_email.as_str();
     texts(
         field,
         &[
@@ -178,7 +183,7 @@ pub(super) fn new_passwords(field: &Field, cast: &Cast) -> Vec<Case> {
             ("too long", &long, bad("PASSWORD_TOO_LONG")),
             ("huge", &huge, bad("PASSWORD_TOO_LONG")),
             ("common", "passwordpassword", bad("PASSWORD_COMMON")),
-            ("one's own address", personal, bad("PASSWORD_PERSONAL")),
+            ("one's own address", address, bad("PASSWORD_PERSONAL")),
             ("combining characters that are one each", &"e\u{301}".repeat(14), bad("PASSWORD_TOO_SHORT")),
         ],
     )

@@ -1,8 +1,8 @@
 //! The program itself, as a child process on a port of its own.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child as Process, Command, Stdio};
+use std::process::{Child as Process, ChildStdout, Command, Stdio};
 
 use tonic::transport::{Channel, Endpoint};
 
@@ -18,6 +18,7 @@ pub fn rolecall(arguments: &[&str]) -> Command {
 /// A running server.
 pub struct Child {
     process: Process,
+    output: BufReader<ChildStdout>,
     pub address: String,
 }
 
@@ -40,10 +41,11 @@ impl Child {
     /// Starts a prepared command and waits until it listens.
     pub fn spawn(mut command: Command) -> Self {
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = BufReader::new(process.stdout.take().unwrap());
         let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        output.read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("it said {line:?}"));
-        Self { process, address: address.to_owned() }
+        Self { process, output, address: address.to_owned() }
     }
 
     pub async fn connect(&self) -> Channel {
@@ -66,10 +68,17 @@ impl Child {
     }
 
     /// SIGTERM, and the exit status once it has ended.
-    pub fn terminate(mut self) -> Option<i32> {
+    pub fn terminate(self) -> Option<i32> {
+        self.finish().0
+    }
+
+    /// As [`Child::terminate`], with what it wrote to standard output after its first line.
+    pub fn finish(mut self) -> (Option<i32>, String) {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        self.process.wait().unwrap().code()
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).unwrap();
+        (self.process.wait().unwrap().code(), rest)
     }
 }
 
