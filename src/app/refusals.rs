@@ -143,3 +143,28 @@ impl Refusals {
         due
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_than_the_most_different_refusals_are_counted_at_once() {
+        let (refusals, now) = (Refusals::default(), Timestamp::from_micros(0));
+        let refusal = |number: usize| Refusal {
+            workspace: WorkspaceId::new(uuid::Uuid::nil()),
+            actor: AuditActor::System,
+            method: format!("Service.Method{number}"),
+            reason: Reason::RoleTooLow,
+            details: Vec::new(),
+            peer: Peer::default(),
+        };
+        for number in 0..=MAX_COUNTED {
+            refusals.note(refusal(number), now);
+        }
+        refusals.note(refusal(0), now);
+        let due = refusals.due(now, false);
+        let counted: i32 = due.iter().map(|(_, count)| count).sum();
+        assert_eq!((due.len(), counted), (MAX_COUNTED, 1 + MAX_COUNTED as i32));
+    }
+}

@@ -1,12 +1,14 @@
 //! Passwords: changed by the present one, or by a mailed link.
 
+use std::fs;
 use std::time::Duration;
 
 use rolecall::grpc::pb::v1;
+use rolecall::mail::SendErrorKind;
 use rolecall::model::Role;
 use tonic::Code;
 
-use crate::support::{PASSWORD, Person, Refused, World, refused};
+use crate::support::{PASSWORD, Person, Refused, World, refused, reset_token_in};
 
 const NEW: &str = "copper lantern 31 meadow";
 const OTHER: &str = "marble canyon 58 thistle";
@@ -193,4 +195,47 @@ async fn a_token_of_another_kind_resets_nothing() {
         assert_eq!(reset(&world, &token, NEW).await.unwrap_err().reason(), "RESET_NOT_FOUND");
     }
     world.stop().await;
+}
+
+#[tokio::test]
+async fn of_two_resets_asked_for_before_the_mail_leaves_only_the_newest_is_mailed() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    for _ in 0..2 {
+        let request = v1::RequestPasswordResetRequest { email: owner.email.clone() };
+        world.nobody().passwords().request_password_reset(request).await.unwrap();
+    }
+    world.deliver().await;
+    let mails = world.mail_to(&owner.email);
+    assert_eq!(mails.len(), 1);
+    reset(&world, &mails[0].reset_token(), NEW).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reset_that_could_not_be_mailed_for_thirty_minutes_is_not_mailed() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    for (seconds, mails) in [(30 * 60, 0), (30 * 60 - 1, 1)] {
+        let request = v1::RequestPasswordResetRequest { email: owner.email.clone() };
+        world.nobody().passwords().request_password_reset(request).await.unwrap();
+        world.wait(Duration::from_secs(seconds));
+        world.deliver().await;
+        assert_eq!(world.mail_to(&owner.email).len(), mails);
+    }
+}
+
+#[tokio::test]
+async fn a_reset_link_whose_mail_certainly_reached_nobody_is_taken_back() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let request = v1::RequestPasswordResetRequest { email: owner.email.clone() };
+    world.nobody().passwords().request_password_reset(request).await.unwrap();
+    let (id, workspace) = world.app.due_emails(1).await.unwrap()[0];
+    let claimed = world.app.claim_email(id, workspace).await.unwrap().unwrap();
+    let link = reset_token_in(&claimed.email.text);
+    fs::write(world.mail_folder(), "a file where the folder would be").unwrap();
+    let outcome = world.mailer.send(&claimed.email, Duration::from_secs(9)).await;
+    assert_eq!(outcome.as_ref().unwrap_err().kind, SendErrorKind::Definite);
+    world.app.settle_email(&claimed, &outcome).await.unwrap();
+    assert_eq!(reset(&world, &link, NEW).await.unwrap_err().reason(), "RESET_NOT_FOUND");
 }

@@ -94,6 +94,11 @@ async fn a_recipient_gets_twenty_emails_a_day_from_all_workspaces_together() {
         ..Default::default()
     };
     over(world.with_token(&key).workspaces().create_workspace(request).await);
+    let request = v1::RequestPasswordResetRequest { email: "victim@acme.example".into() };
+    let queued = "SELECT count(*) FROM outbox";
+    let before = world.outside().await.number(queued).await;
+    world.nobody().passwords().request_password_reset(request).await.unwrap();
+    assert_eq!(world.outside().await.number(queued).await, before);
     invite(&world, &last, "other@acme.example").await.unwrap();
     world.stop().await;
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use rolecall::grpc::pb::v1;
 use rolecall::model::{EmailAddress, Name, Role};
-use tonic::{Response, Status};
+use tonic::{Request, Response, Status};
 
 use crate::races::{change_role, create, some_while, yields};
-use crate::support::{As, Database, Dice, Person, World, hex};
+use crate::support::{As, Database, Dice, Person, World, hex, ok};
 
 const HANGERS_UP: usize = 8;
 const CALLS_EACH: usize = 400;
@@ -129,4 +130,21 @@ async fn a_use_case_that_is_dropped_anywhere_is_done_as_a_whole_or_not_at_all() 
     assert_writes_are_seen(&world, &owner, &gil).await;
     database.assert_whole().await;
     Arc::into_inner(world).unwrap().stop().await;
+}
+
+#[tokio::test]
+async fn a_change_that_has_begun_is_made_although_its_caller_has_stopped_waiting() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let mut database = world.outside().await;
+    database.lock().await;
+    let mut rename = Request::new(v1::UpdateWorkspaceRequest { name: Some("Begun".into()) });
+    rename.set_timeout(Duration::from_millis(500));
+    world.by(&owner).workspaces().update_workspace(rename).await.unwrap_err();
+    database.run("COMMIT").await;
+    // One writes after the other, so once this is made the other has been.
+    ok(world.by(&owner).call_myself("Olga Later").await);
+    let workspace = ok(world.by(&owner).workspaces().get_workspace(v1::GetWorkspaceRequest {}).await);
+    assert_eq!(workspace.workspace.unwrap().name, "Begun");
+    world.stop().await;
 }

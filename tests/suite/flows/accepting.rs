@@ -217,3 +217,18 @@ async fn an_invitation_whose_sender_may_not_send_it_any_more_is_refused_even_if_
     let users = ok(world.by(&owner).users().list_users(v1::ListUsersRequest::default()).await).users;
     assert_eq!(users.len(), 1);
 }
+
+#[tokio::test]
+async fn a_member_who_is_still_invited_keeps_the_role_and_the_link_is_refused() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let gil = world.join(&owner, "gil@acme.example", Role::Manager).await;
+    ok(world.by(&owner).remove(&gil.user_id).await);
+    let token = world.invite(&owner, &gil.email, Role::Agent).await;
+    // No member is invited and no invited address joins in another way, so this is made by hand.
+    let back = format!("UPDATE membership SET removed_at = NULL WHERE user_id = {}", blob(&gil.user_id));
+    assert_eq!(world.outside().await.run(&back).await, 1);
+    assert_eq!(refused(world.nobody().accept(&token, "", PASSWORD).await).reason(), "ALREADY_MEMBER");
+    let user = ok(world.by(&owner).get_user(&gil.user_id).await).user.unwrap();
+    assert_eq!(user.role(), v1::Role::Manager);
+}

@@ -1,5 +1,6 @@
 //! The gravest acts need a password that was given within the last 10 minutes.
 
+use rolecall::grpc::pb::v1;
 use rolecall::model::Role;
 use tonic::Code;
 
@@ -120,4 +121,17 @@ async fn it_counts_for_the_whole_sign_in_and_for_no_other() {
     ok(world.with_token(&newest).create_invitation("new@birch.example", Role::Owner).await);
     let other = refused(world.by(&owner).create_invitation("new@acme.example", Role::Owner).await);
     assert_eq!(other.reason(), "REAUTHENTICATION_REQUIRED");
+}
+
+#[tokio::test]
+async fn a_changed_password_was_just_given() {
+    let world = World::start().await;
+    let [owner, olaf, ..] = staffed(&world).await;
+    world.wait(DAY / 2);
+    let request = v1::ChangePasswordRequest {
+        current_password: PASSWORD.into(),
+        new_password: "copper lantern 31 meadow".into(),
+    };
+    ok(world.by(&owner).passwords().change_password(request).await);
+    ok(world.by(&owner).change_role(&olaf.user_id, Role::Admin).await);
 }

@@ -265,3 +265,20 @@ async fn a_bearer_that_is_missing_malformed_doubled_or_of_another_kind_is_none()
     assert_eq!(reason(world.by(&owner).and("authorization", twice.to_str().unwrap())).await, "SESSION_ENDED");
     assert_eq!(reason(world.with_token(&owner.token.replace("rcs_", "rck_"))).await, "SERVICE_KEY_INVALID");
 }
+
+#[tokio::test]
+async fn a_session_whose_membership_has_ended_is_dead_even_if_nobody_ended_it() {
+    let world = World::start().await;
+    let (_, birch, gil) = in_two_workspaces(&world).await;
+    let token = ok(world.by(&gil).switch_to(&birch.workspace_id).await).session_token;
+    // The first lock ends the sessions in the same transaction, so what the second one holds against is made by hand.
+    let end = format!(
+        "UPDATE membership SET removed_at = 1 WHERE user_id = {} AND workspace_id = {}",
+        blob(&gil.user_id),
+        blob(&birch.workspace_id)
+    );
+    assert_eq!(world.outside().await.run(&end).await, 1);
+    assert_eq!(refused(world.with_token(&token).get_session().await).reason(), "SESSION_ENDED");
+    assert_eq!(refused(world.with_token(&token).call_myself("Gil Gone").await).reason(), "SESSION_ENDED");
+    ok(world.by(&gil).get_session().await);
+}

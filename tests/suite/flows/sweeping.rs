@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rolecall::authz::{Caller, Op};
+use rolecall::grpc::pb::v1;
 use rolecall::model::{Role, SessionLifetime};
 use rolecall::store::SweepLimits;
 
@@ -85,4 +86,44 @@ async fn one_transaction_sweeps_no_more_than_its_bound_and_the_rest_follows() {
         left.push((rows(&world, "outbox").await, rows(&world, "invitation_token").await));
     }
     assert_eq!(left, [(3, 4), (1, 2), (0, 0)]);
+}
+
+#[tokio::test]
+async fn what_still_serves_is_not_swept() {
+    let world = World::start_throttled(|_| {}).await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let create = || v1::CreateInvitationRequest {
+        email: "gil@acme.example".into(),
+        role: Role::Agent.number(),
+        request_id: "00000000-0000-4000-8000-000000000001".into(),
+    };
+    let created = ok(world.by(&owner).invitations().create_invitation(create()).await);
+    let request = v1::RequestPasswordResetRequest { email: owner.email.clone() };
+    ok(world.nobody().passwords().request_password_reset(request).await);
+    world.deliver().await;
+    for _ in 0..3 {
+        let guess = world.nobody().sign_in("gil@acme.example", "violet kettle orbit 78 lamp", "").await;
+        assert_eq!(refused(guess).reason(), "INVALID_CREDENTIALS");
+    }
+    assert_eq!(sweep(&world).await, [].into());
+    let guess = world.nobody().sign_in("gil@acme.example", "violet kettle orbit 78 lamp", "").await;
+    assert_eq!(refused(guess).reason(), "TOO_MANY_ATTEMPTS");
+    let again = ok(world.by(&owner).invitations().create_invitation(create()).await);
+    assert_eq!(again.invitation.unwrap().invitation_id, created.invitation.unwrap().invitation_id);
+    let reset = v1::ResetPasswordRequest {
+        reset_token: world.mail_to(&owner.email)[0].reset_token(),
+        new_password: "copper lantern 31 meadow".into(),
+    };
+    ok(world.nobody().passwords().reset_password(reset).await);
+}
+
+#[tokio::test]
+async fn a_sweep_goes_on_until_nothing_is_due() {
+    let world = World::start().await;
+    let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)
+        INSERT INTO request_record (owner_id, method, request_id, fingerprint, resource_id, created_at)
+        SELECT randomblob(16), 'CreateInvitation', randomblob(16), randomblob(32), randomblob(16), 0 FROM n";
+    assert_eq!(world.outside().await.run(fill).await, 1200);
+    assert_eq!(sweep(&world).await, [("requests", 1200)].into());
+    assert_eq!(rows(&world, "request_record").await, 0);
 }

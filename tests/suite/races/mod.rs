@@ -4,6 +4,7 @@
 mod database;
 mod invitations;
 mod owners;
+mod passwords;
 mod requests;
 mod rights;
 mod sessions;

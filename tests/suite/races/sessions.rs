@@ -18,7 +18,7 @@ fn credentials(email: &str, workspace: &str) -> v1::SignInRequest {
     }
 }
 
-async fn is_live(world: &World, token: &str) -> bool {
+pub async fn is_live(world: &World, token: &str) -> bool {
     let answer = world.with_token(token).sessions().get_session(v1::GetSessionRequest {}).await;
     match outcome(&answer).as_str() {
         "OK" => true,
@@ -27,7 +27,7 @@ async fn is_live(world: &World, token: &str) -> bool {
     }
 }
 
-async fn join(world: &World, inviter: &Person, email: &str) -> Person {
+pub async fn join(world: &World, inviter: &Person, email: &str) -> Person {
     world.by(inviter).invitations().create_invitation(create(email, Role::Agent, "")).await.unwrap();
     let token = links(world).await[email].clone();
     world.accept(&token, "Gil Agent").await

@@ -46,13 +46,18 @@ impl Mail {
 
     /// The token of a password reset's link.
     pub fn reset_token(&self) -> String {
-        token_of("rcp_", &self.text)
+        reset_token_in(&self.text)
     }
 }
 
 /// The token of the invitation's link in an e-mail's text.
 pub fn token_in(text: &str) -> String {
     token_of("rci_", text)
+}
+
+/// The token of the password reset's link in an e-mail's text.
+pub fn reset_token_in(text: &str) -> String {
+    token_of("rcp_", text)
 }
 
 fn token_of(prefix: &str, text: &str) -> String {

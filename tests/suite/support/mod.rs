@@ -19,7 +19,7 @@ pub use client::{As, metadata};
 pub use database::{Database, INVARIANTS, hex};
 pub use dice::Dice;
 pub use dump::Dump;
-pub use mail::{Mail, token_in};
+pub use mail::{Mail, reset_token_in, token_in};
 pub use outside::blob;
 pub use raw::{Contract, Field};
 pub use refusal::{Refused, outcome, refused};

@@ -34,7 +34,8 @@ pub struct World {
     clock_source: Clock,
     pub address: std::net::SocketAddr,
     channel: Channel,
-    mailer: Arc<Mailer>,
+    /// What sends, into the folder of the mail.
+    pub mailer: Arc<Mailer>,
     mail: PathBuf,
     folder: TempDir,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
