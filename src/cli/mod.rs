@@ -12,6 +12,7 @@ mod service_key;
 mod telemetry;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -73,7 +74,10 @@ pub fn main() -> ExitCode {
     if let Err(error) = cli.log.start() {
         return report(Failure::Usage(error.to_string()));
     }
-    match runtime.block_on(run(cli.command)) {
+    let outcome = runtime.block_on(run(cli.command));
+    // What blocks a thread (looking up the name of a mail server, say) does not hold up the end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => report(failure),
     }

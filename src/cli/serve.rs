@@ -2,9 +2,11 @@
 
 use std::future::Future;
 use std::io::Write;
+use std::time::Duration;
 
 use secrecy::SecretString;
-use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::config::{DatabaseConfig, GrpcConfig, MailConfig, QuotaConfig, SecurityConfig};
@@ -15,6 +17,11 @@ use crate::worker::Workers;
 
 use super::lifecycle::{SchemaPolicy, app_on, open_store, told_to_stop};
 use super::{Failure, Outcome};
+
+/// How long what runs in the background may go on once the process was told to stop. With the grace for calls and what
+/// comes after it, this ends the process within 20 seconds.
+const WORKERS_GRACE: Duration = Duration::from_secs(17);
+const CLOSING: Duration = Duration::from_secs(1);
 
 #[derive(clap::Args)]
 pub struct Serve {
@@ -48,7 +55,7 @@ pub struct Service {
     store: Store,
     mailer: Mailer,
     grpc: GrpcConfig,
-    listener: TcpListener,
+    listener: grpc::Listener,
 }
 
 impl Service {
@@ -60,6 +67,7 @@ impl Service {
         config.security.validate()?;
         let mail_url = SecretString::from(config.mail.mail_url);
         let mailer = Mailer::from_url(&mail_url, &config.mail.mail_from).map_err(|e| Failure::Usage(e.to_string()))?;
+        let tls = grpc::Tls::load(&config.grpc.tls)?;
 
         let policy = if config.no_migrate { SchemaPolicy::Refuse } else { SchemaPolicy::Migrate };
         let store = open_store(&config.database, policy).await?;
@@ -68,7 +76,7 @@ impl Service {
         let wanted = config.grpc.grpc_listen;
         let cannot =
             |error: std::io::Error| Failure::Failed(format!("--grpc-listen: cannot listen on {wanted}: {error}"));
-        let listener = TcpListener::bind(wanted).await.map_err(cannot)?;
+        let listener = grpc::Listener::bind(&config.grpc, tls).await.map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
         Ok(Self { app, address, store, mailer, grpc: config.grpc, listener })
     }
@@ -77,9 +85,24 @@ impl Service {
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) -> Outcome {
         let workers = Workers::start(&self.app, self.mailer);
         announce(self.address);
-        let served = grpc::serve(self.app, self.grpc, self.listener, shutdown).await;
-        workers.stop().await;
-        self.store.close().await;
+        let stop = CancellationToken::new();
+        let told = async {
+            shutdown.await;
+            stop.cancel();
+        };
+        let serving = async {
+            let served = grpc::serve(self.app, self.grpc, self.listener, told).await;
+            stop.cancel();
+            served
+        };
+        let working = async {
+            stop.cancelled().await;
+            if timeout(WORKERS_GRACE, workers.stop()).await.is_err() {
+                tracing::warn!("an e-mail was on its way for too long; it will be sent again");
+            }
+        };
+        let (served, ()) = tokio::join!(serving, working);
+        let _ = timeout(CLOSING, self.store.close()).await;
         served.map_err(|error| Failure::Failed(format!("serving failed: {error}")))
     }
 }

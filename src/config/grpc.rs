@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::ConfigError;
+use super::{ConfigError, LimitConfig, TlsConfig};
 
 /// The gRPC server.
 #[derive(Clone, Debug, clap::Args)]
@@ -31,6 +31,11 @@ pub struct GrpcConfig {
     /// Calls that may be in work at once; more are refused with OVERLOADED
     #[arg(long, env = "ROLECALL_MAX_CALLS_IN_FLIGHT", value_name = "NUMBER", default_value_t = 4096)]
     pub max_calls_in_flight: usize,
+
+    #[command(flatten)]
+    pub tls: TlsConfig,
+    #[command(flatten)]
+    pub limits: LimitConfig,
 }
 
 impl GrpcConfig {
@@ -43,16 +48,23 @@ impl GrpcConfig {
             no_reflection: false,
             max_call_time: Duration::from_secs(30),
             max_calls_in_flight: 4096,
+            tls: TlsConfig::default(),
+            limits: LimitConfig::default(),
         }
     }
 
     /// # Errors
-    /// If it would listen beyond loopback without TLS and nobody said that this is meant.
+    /// If it would listen beyond loopback without TLS and nobody said that this is meant, or a section of it is wrong.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        if !self.grpc_listen.ip().is_loopback() && !self.insecure_plaintext {
+        self.tls.validate()?;
+        self.limits.validate()?;
+        if self.tls.enabled() && self.insecure_plaintext {
+            return Err(ConfigError::new("--insecure-plaintext", "contradicts --tls-cert"));
+        }
+        if !self.grpc_listen.ip().is_loopback() && !self.tls.enabled() && !self.insecure_plaintext {
             return Err(ConfigError::new(
                 "--grpc-listen",
-                "beyond loopback, passwords and tokens would cross the network in clear; put a TLS proxy in front and say --insecure-plaintext",
+                "beyond loopback, passwords and tokens would cross the network in clear; give --tls-cert and --tls-key, or put a TLS proxy in front and say --insecure-plaintext",
             ));
         }
         Ok(())

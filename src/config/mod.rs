@@ -2,15 +2,19 @@
 
 mod database;
 mod grpc;
+mod limits;
 mod mail;
 mod quotas;
 mod security;
+mod tls;
 
 pub use database::{DatabaseConfig, DatabaseTarget};
 pub use grpc::{Cidr, GrpcConfig};
+pub use limits::LimitConfig;
 pub use mail::{LinkConfig, MailConfig};
 pub use quotas::{Quota, QuotaConfig};
 pub use security::SecurityConfig;
+pub use tls::TlsConfig;
 
 /// What is wrong with the configuration, in one line that names the flag.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -37,6 +37,14 @@ pub async fn report(reporter: &HealthReporter, serving: bool) {
     }
 }
 
+/// Says that nothing is served any more, and lets go of those who watch: their streams would hold up the end.
+pub async fn end(mut reporter: HealthReporter) {
+    report(&reporter, false).await;
+    for service in services() {
+        reporter.clear_service_status(service).await;
+    }
+}
+
 /// The names of all services, and the empty one, which stands for the server.
 fn services() -> impl Iterator<Item = &'static str> {
     let mut names: Vec<&'static str> =

@@ -4,9 +4,11 @@ mod call;
 mod convert;
 mod health;
 mod layer;
+mod listener;
 pub mod pb;
 mod server;
 mod service;
 mod status;
 
+pub use listener::{Listener, Tls};
 pub use server::{LAYERS, serve};

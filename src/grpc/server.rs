@@ -4,16 +4,18 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tower::ServiceBuilder;
 
 use crate::app::App;
-use crate::config::GrpcConfig;
+use crate::config::{GrpcConfig, LimitConfig};
 
 use super::layer::{AroundLayer, Authn, Deadline, Details, LoadShed, PanicGuard, RuleGate, Trace};
+use super::listener::Listener;
 use super::service::Api;
 use super::{health, pb};
 
@@ -25,13 +27,8 @@ use pb::v1::session_service_server::SessionServiceServer;
 use pb::v1::user_service_server::UserServiceServer;
 use pb::v1::workspace_service_server::WorkspaceServiceServer;
 
-/// Largest message that is taken, in bytes. The largest that means something is a batch of 100 checks by token, which is
-/// below 8 KiB.
-const MAX_MESSAGE_BYTES: usize = 64 * 1024;
-/// Largest message that is sent, in bytes: 200 people with the longest names and addresses are below 200 KiB.
-const MAX_ANSWER_BYTES: usize = 1024 * 1024;
-/// How long calls in work may go on after the server was told to stop.
-const GRACE: Duration = Duration::from_secs(30);
+/// How long connections take to notice that they were ended, and after that changes that were begun to be finished.
+const LAST: Duration = Duration::from_secs(1);
 
 /// The layers from the outside in, each with the reason for its place.
 pub const LAYERS: [(&str, &str); 7] = [
@@ -44,14 +41,15 @@ pub const LAYERS: [(&str, &str); 7] = [
     ("rule", "last: whatever gets past it has been admitted, and only then is the message decoded"),
 ];
 
-/// Serves until `shutdown`, then finishes what runs.
+/// Serves until `shutdown`, then finishes what runs. It ends within `--shutdown-grace` and two seconds, whatever clients
+/// do.
 ///
 /// # Errors
 /// If the listener fails, or reflection cannot be built of the descriptors.
 pub async fn serve(
     app: App,
     config: GrpcConfig,
-    listener: TcpListener,
+    listener: Listener,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let config = Arc::new(config);
@@ -74,12 +72,12 @@ pub async fn serve(
     macro_rules! bounded {
         ($server:ident) => {
             $server::new(api.clone())
-                .max_decoding_message_size(MAX_MESSAGE_BYTES)
-                .max_encoding_message_size(MAX_ANSWER_BYTES)
+                .max_decoding_message_size(config.limits.max_request_size)
+                .max_encoding_message_size(config.limits.max_response_size)
         };
     }
-    let mut server = Server::builder().layer(layers);
-    let mut router = server
+    let mut router = bounded(&config.limits)
+        .layer(layers)
         .add_service(bounded!(UserServiceServer))
         .add_service(bounded!(InvitationServiceServer))
         .add_service(bounded!(SessionServiceServer))
@@ -92,34 +90,62 @@ pub async fn serve(
         router = router.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
     }
 
-    let (stopped, stopping) = tokio::sync::oneshot::channel();
+    let end = CancellationToken::new();
+    let (told, stopping) = oneshot::channel();
     let signal = async move {
         shutdown.await;
-        health::report(&reporter, false).await;
-        // Nobody waits for this but the grace period below, which then never ends: harmless once serving has ended.
-        let _ = stopped.send(());
+        watch.abort();
+        health::end(reporter).await;
+        let _ = told.send(());
     };
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let serving = router.serve_with_incoming_shutdown(incoming, signal);
-    let outcome = tokio::select! {
-        outcome = serving => outcome,
-        () = grace_after(stopping) => {
-            tracing::warn!("some connections did not end in time");
-            Ok(())
-        }
-    };
-    watch.abort();
+    let serving = router.serve_with_incoming_shutdown(listener.connections(end.clone()), signal);
+    let outcome = within_grace(serving, stopping, config.limits.shutdown_grace, end).await;
     // Changes that were begun are finished, even if whoever asked for them has gone.
     tasks.close();
-    tasks.wait().await;
+    if timeout(LAST, tasks.wait()).await.is_err() {
+        tracing::error!("some changes were not finished in time; they have not happened");
+    }
     Ok(outcome?)
 }
 
-async fn grace_after(stopping: tokio::sync::oneshot::Receiver<()>) {
-    if stopping.await.is_err() {
-        std::future::pending::<()>().await;
+/// Serves to the end. Connections that are still there when the grace is over are ended.
+async fn within_grace<E>(
+    serving: impl Future<Output = Result<(), E>>,
+    stopping: oneshot::Receiver<()>,
+    grace: Duration,
+    end: CancellationToken,
+) -> Result<(), E> {
+    let over = async {
+        if stopping.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        sleep(grace).await;
+    };
+    let mut serving = std::pin::pin!(serving);
+    tokio::select! {
+        outcome = &mut serving => return outcome,
+        () = over => {}
     }
-    tokio::time::sleep(GRACE).await;
+    tracing::warn!("some connections did not end in time; they are closed");
+    end.cancel();
+    timeout(LAST, serving).await.unwrap_or(Ok(()))
+}
+
+/// A server within the limits. Its greatest connection age only says GOAWAY (given a grace too, tonic never says it);
+/// the listener closes what goes on after that.
+fn bounded(limits: &LimitConfig) -> Server {
+    let window = u32::try_from(limits.max_request_size).unwrap_or(u32::MAX / 4);
+    Server::builder()
+        .max_concurrent_streams(limits.max_concurrent_streams)
+        .http2_max_local_error_reset_streams(Some(limits.max_error_resets))
+        .http2_max_pending_accept_reset_streams(Some(limits.max_pending_resets))
+        .http2_max_header_list_size(limits.max_header_list_size)
+        .max_frame_size(limits.max_frame_size)
+        .initial_stream_window_size(window)
+        .initial_connection_window_size(window * 4)
+        .http2_keepalive_interval(Some(limits.keepalive_interval))
+        .http2_keepalive_timeout(Some(limits.keepalive_timeout))
+        .max_connection_age(limits.max_connection_age)
 }
 
 /// Describes our services, health, and the types of error details.

@@ -9,13 +9,13 @@ use rolecall::app::{App, AppConfig};
 use rolecall::authz::ServiceScope;
 use rolecall::clock::{Clock, ManualClock, Timestamp};
 use rolecall::config::{DatabaseConfig, GrpcConfig, LinkConfig, QuotaConfig, SecurityConfig};
+use rolecall::grpc::Listener;
 use rolecall::grpc::pb::v1;
 use rolecall::mail::Mailer;
 use rolecall::model::{EmailAddress, Name, Role, WorkspaceId, parse_uuid};
 use rolecall::store::Store;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 
@@ -164,10 +164,10 @@ impl World {
         app: App,
         configure: impl FnOnce(&mut GrpcConfig),
     ) -> (std::net::SocketAddr, tokio::sync::oneshot::Sender<()>, JoinHandle<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut grpc = GrpcConfig::on_loopback(address);
+        let mut grpc = GrpcConfig::on_loopback("127.0.0.1:0".parse().unwrap());
         configure(&mut grpc);
+        let listener = Listener::bind(&grpc, None).await.unwrap();
+        let address = listener.local_addr().unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let serving = tokio::spawn(async move {
             let shutdown = async {
