@@ -25,3 +25,4 @@ mod reasons;
 mod store;
 mod support;
 mod throttle;
+mod transport;

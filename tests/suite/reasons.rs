@@ -251,10 +251,10 @@ async fn connect(address: std::net::SocketAddr) -> Channel {
 
 /// One more server over the same service, with a configuration of its own.
 async fn another_server(world: &World, owner: &Person, configure: impl FnOnce(&mut GrpcConfig)) -> As {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut config = GrpcConfig::on_loopback(address);
+    let mut config = GrpcConfig::on_loopback("127.0.0.1:0".parse().unwrap());
     configure(&mut config);
+    let listener = rolecall::grpc::Listener::bind(&config, None).await.unwrap();
+    let address = listener.local_addr().unwrap();
     let app = world.app.clone();
     tokio::spawn(async move { rolecall::grpc::serve(app, config, listener, std::future::pending()).await.unwrap() });
     As::new(connect(address).await, Some(owner.token.clone()))

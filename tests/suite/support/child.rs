@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child as Process, ChildStdout, Command, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use tonic::transport::{Channel, Endpoint};
 
@@ -67,7 +69,8 @@ impl Child {
         self.process.wait().unwrap();
     }
 
-    /// SIGTERM, and the exit status once it has ended.
+    /// SIGTERM, and the exit status once it has ended. There is none if it does not end within the 20 seconds that it is
+    /// given.
     pub fn terminate(self) -> Option<i32> {
         self.finish().0
     }
@@ -75,10 +78,20 @@ impl Child {
     /// As [`Child::terminate`], with what it wrote to standard output after its first line.
     pub fn finish(mut self) -> (Option<i32>, String) {
         let id = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        let mut rest = String::new();
-        self.output.read_to_string(&mut rest).unwrap();
-        (self.process.wait().unwrap().code(), rest)
+        let signal = |name: &str| Command::new("kill").args([name, &id]).status().unwrap().success();
+        assert!(signal("-TERM"));
+        std::thread::scope(|scope| {
+            let (ended, end) = std::sync::mpsc::channel::<()>();
+            scope.spawn(move || {
+                end.recv_timeout(Duration::from_secs(20))
+                    .is_err_and(|e| e == RecvTimeoutError::Timeout && signal("-KILL"))
+            });
+            let mut rest = String::new();
+            self.output.read_to_string(&mut rest).unwrap();
+            let status = self.process.wait().unwrap();
+            drop(ended);
+            (status.code(), rest)
+        })
     }
 }
 

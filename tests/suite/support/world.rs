@@ -182,6 +182,10 @@ impl World {
         self.folder.path()
     }
 
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
     pub fn database(&self) -> PathBuf {
         self.folder.path().join("test.db")
     }
