@@ -155,7 +155,7 @@ pub(super) fn reset_tokens(field: &Field, cast: &Cast) -> Vec<Case> {
 
 pub(super) fn passwords(field: &Field, code: Code, reason: &'static str) -> Vec<Case> {
     let wrong = Expect::Refused(code, reason);
-    let (long, huge) = ("p".repeat(513), "p".repeat(HUGE));
+    let (long, huge) = ("p".repeat(2_049), "p".repeat(HUGE));
     let (cut, padded) = (&PASSWORD[1..], format!("{PASSWORD} "));
     let (capitals, nul) = (PASSWORD.to_uppercase(), format!("{PASSWORD}\0"));
     texts(

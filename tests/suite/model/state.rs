@@ -266,7 +266,6 @@ impl Model {
                 if !self.is_live(session) {
                     return no("SESSION_ENDED");
                 }
-                self.sessions[session].used = self.now;
                 let (role, workspace) = (self.role_of_session(session), self.sessions[session].workspace);
                 let refusal = match minimum {
                     Some(minimum) if role >= minimum => None,
@@ -281,10 +280,13 @@ impl Model {
                     return refusal;
                 }
                 match named {
-                    Place::Unsaid => Ok(Actor::Session(session)),
-                    Place::At(named) if named == workspace => Ok(Actor::Session(session)),
-                    Place::At(_) | Place::Unknown => no("WORKSPACE_MISMATCH"),
+                    Place::At(named) if named != workspace => return no("WORKSPACE_MISMATCH"),
+                    Place::Unknown => return no("WORKSPACE_MISMATCH"),
+                    Place::Unsaid | Place::At(_) => {}
                 }
+                // Use is an accepted call.
+                self.sessions[session].used = self.now;
+                Ok(Actor::Session(session))
             }
             Caller::Key(key) => {
                 match scope {
