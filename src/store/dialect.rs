@@ -82,13 +82,9 @@ async fn open_sqlite(
     };
     create_private(path).map_err(|e| at_path(&e))?;
     // SeaORM's own options would write the URL into a trace span; the pools are sqlx's, and wrapped.
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(false)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(BUSY_TIMEOUT);
+    let plain = SqliteConnectOptions::new().filename(path).create_if_missing(false).busy_timeout(BUSY_TIMEOUT);
+    let options =
+        plain.clone().journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full).foreign_keys(true);
     let pool = |options: SqliteConnectOptions, size: u32| {
         SqlitePoolOptions::new()
             .max_connections(size)
@@ -99,8 +95,13 @@ async fn open_sqlite(
             .test_before_acquire(false)
             .connect_with(options)
     };
+    // Before the mode of the log is set, which writes: another program's file stays as it is.
+    let look = pool(plain, 1).await.map_err(|e| at_path(&driver_text(&e)))?;
+    let ours = require_ours(&look).await;
+    look.close().await;
+    ours.map_err(|e| at_path(&e))?;
     let writer = pool(options.clone(), 1).await.map_err(|e| at_path(&driver_text(&e)))?;
-    check_sqlite(&writer).await.map_err(|e| at_path(&e))?;
+    put_mark(&writer).await.map_err(|e| at_path(&e))?;
     let reader = pool(options.pragma("query_only", "ON"), READERS).await.map_err(|e| at_path(&driver_text(&e)))?;
     let found = fs::metadata(path).map_err(|e| at_path(&e))?;
     let file = SqliteFile { path: path.to_owned(), device: found.dev(), inode: found.ino() };
@@ -120,7 +121,7 @@ fn create_private(path: &Path) -> io::Result<()> {
 }
 
 /// Refuses a library that is too old, another program's file, and a file that is damaged.
-async fn check_sqlite(pool: &SqlitePool) -> Result<(), String> {
+async fn require_ours(pool: &SqlitePool) -> Result<(), String> {
     let version: String = scalar(pool, "SELECT sqlite_version()").await?;
     if parse_version(&version).is_none_or(|version| version < MIN_SQLITE_VERSION) {
         let (major, minor, patch) = MIN_SQLITE_VERSION;
@@ -128,14 +129,19 @@ async fn check_sqlite(pool: &SqlitePool) -> Result<(), String> {
     }
     let tables: i64 = scalar(pool, "SELECT count(*) FROM sqlite_schema").await?;
     let mark: i32 = scalar(pool, "PRAGMA application_id").await?;
-    if mark == APPLICATION_ID {
-        return Ok(());
-    }
-    if tables != 0 || mark != 0 {
+    if mark != APPLICATION_ID && (tables != 0 || mark != 0) {
         return Err("it is not a Rolecall database".into());
     }
-    let mark = format!("PRAGMA application_id = {APPLICATION_ID}");
-    sqlx::query(sqlx::AssertSqlSafe(mark)).execute(pool).await.map_err(|e| driver_text(&e))?;
+    Ok(())
+}
+
+/// Marks a new file as ours.
+async fn put_mark(pool: &SqlitePool) -> Result<(), String> {
+    let mark: i32 = scalar(pool, "PRAGMA application_id").await?;
+    if mark != APPLICATION_ID {
+        let mark = format!("PRAGMA application_id = {APPLICATION_ID}");
+        sqlx::query(sqlx::AssertSqlSafe(mark)).execute(pool).await.map_err(|e| driver_text(&e))?;
+    }
     Ok(())
 }
 

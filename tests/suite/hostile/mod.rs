@@ -6,6 +6,7 @@ mod cast;
 mod deadlines;
 mod names;
 mod oracle;
+mod program;
 mod secrets;
 mod texts;
 mod transport;
