@@ -186,7 +186,7 @@ async fn neither_the_most_talkative_log_nor_the_database_holds_a_token_or_a_pass
     let tokens = play(&server, folder.path(), printed["invitation_token"].as_str().unwrap(), &key).await;
     drop(server);
     assert_eq!(leaks(&database_bytes(folder.path()), &tokens), [""; 0], "in the database while it is served");
-    let (status, rest) = child.finish();
+    let (status, rest) = tokio::task::spawn_blocking(move || child.finish()).await.unwrap();
     assert_eq!(status, Some(0));
     log.push_str(&std::fs::read_to_string(at("log")).unwrap());
 
