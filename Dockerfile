@@ -4,9 +4,9 @@
 #   docker run --rm -v rolecall:/var/lib/rolecall rolecall bootstrap --workspace Acme --owner you@example.com
 #   docker run -d -p 127.0.0.1:50051:50051 -v rolecall:/var/lib/rolecall -e ROLECALL_INSECURE_PLAINTEXT=true rolecall
 #
-# Inside a container the server has to listen beyond loopback, and it does not do TLS itself. It refuses until
-# ROLECALL_INSECURE_PLAINTEXT=true says that the network in front of it is private or that a proxy there does TLS:
-# passwords and tokens cross that network in the clear.
+# Inside a container the server has to listen beyond loopback, which it refuses to do without TLS. Give it a certificate
+# (ROLECALL_TLS_CERT and ROLECALL_TLS_KEY), or say, with ROLECALL_INSECURE_PLAINTEXT=true, that the network in front of it
+# is private or that a proxy there does TLS: passwords and tokens cross that network in the clear.
 # Mail is written to files in the volume until ROLECALL_MAIL_URL names an SMTP server.
 
 FROM rust:1.95-slim-bookworm AS build

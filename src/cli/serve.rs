@@ -44,7 +44,7 @@ pub struct Serve {
 impl Serve {
     pub async fn run(self) -> Outcome {
         let service = Service::open(self).await?;
-        service.serve(told_to_stop()).await
+        Box::pin(service.serve(told_to_stop())).await
     }
 }
 

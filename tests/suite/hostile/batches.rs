@@ -21,7 +21,7 @@ fn named(fields: &[(&str, &str)]) -> Vec<(String, String)> {
 async fn every_check_whose_subject_does_not_fit_its_caller_is_named_before_the_missing_workspace() {
     let world = World::start().await;
     let owner = world.workspace("Acme", "owner@acme.example").await;
-    let key = world.with_token(&world.service_key("gateway", &ServiceScope::ALL, None).await);
+    let key = world.with_token(&world.service_key("gateway", ServiceScope::ALL, None).await);
     let token = || Some(Subject::SessionToken(owner.token.clone()));
     let user = || Some(Subject::UserId(owner.user_id.clone()));
 
