@@ -176,7 +176,10 @@ async fn neither_the_most_talkative_log_nor_the_database_holds_a_token_or_a_pass
     let printed: Value = serde_json::from_str(&operator(&url, &bootstrap, &mut log)).unwrap();
     let create = ["service-key", "create", "gateway", "--scope", "check-access"];
     let key = operator(&url, &create, &mut log).trim().to_owned();
-    assert_eq!(leaks(operator(&url, &["service-key", "list"], &mut log).as_bytes(), std::slice::from_ref(&key)), [""; 0]);
+    assert_eq!(
+        leaks(operator(&url, &["service-key", "list"], &mut log).as_bytes(), std::slice::from_ref(&key)),
+        [""; 0]
+    );
 
     let mail = format!("file:{}", at("mail").display());
     let mut serve = rolecall(&["serve", "--database-url", &url, "--mail-url", &mail, "--grpc-listen", "127.0.0.1:0"]);
