@@ -21,7 +21,7 @@ async fn wait_for_the_end(address: SocketAddr, says: &[u8]) {
 
 #[tokio::test]
 async fn silent_sockets_by_the_hundred_are_let_go_and_nobody_else_notices() {
-    let server = Server::start(&["--handshake-timeout", "200ms"]).await;
+    let server = Server::start(&["--handshake-timeout", "200ms", "--max-connections-per-address", "100"]).await;
     let address = server.address();
     let attack = async {
         // At most as many at once as the kernel queues, or it would be the kernel that keeps them waiting.
