@@ -34,20 +34,27 @@ async fn a_server_that_is_killed_again_and_again_keeps_all_that_it_acknowledged_
         }
     }
     // Calls that were cut off are made again, and then all that was asked for is there.
-    let running = scene.run(&child);
-    running.calls.answered(100).await;
-    running.calls.stop();
-    scene.rest(running).await;
+    // Work goes on until enough people have joined: a slow machine had many an accept cut off.
+    for _ in 0..20 {
+        let running = scene.run(&child);
+        running.calls.answered(100).await;
+        running.calls.stop();
+        scene.rest(running).await;
+        if joined(&scene) >= 10 {
+            break;
+        }
+    }
     scene.check_acknowledged(&database).await;
     database.assert_whole().await;
     assert!(scene.clients.iter().all(|client| client.open_questions() == 0));
 
     let busy = in_flight.iter().filter(|calls| **calls >= 2).count();
     assert!(busy * 10 >= KILLS * 9, "most kills came when little was going on: {in_flight:?}");
-    let joined: usize =
-        scene.clients.iter().map(|client| if let Client::Host(host) = client { host.joined() } else { 0 }).sum();
-    // How many depends on the machine: a hash takes its time, and many an accept is cut off.
-    assert!(joined >= 1, "nobody joined");
+    assert!(joined(&scene) >= 10, "hardly anybody joined: {}", joined(&scene));
     assert!(lost >= 4 * KILLS, "few answers were lost: {lost}");
     assert_eq!(child.terminate(), Some(0));
+}
+
+fn joined(scene: &Scene) -> usize {
+    scene.clients.iter().map(|client| if let Client::Host(host) = client { host.joined() } else { 0 }).sum()
 }
