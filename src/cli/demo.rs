@@ -67,7 +67,7 @@ impl Demo {
 
 fn config(demo: &Demo, folder: &Path, mail: &Path) -> Serve {
     Serve {
-        database: DatabaseConfig { database_url: format!("sqlite://{}", folder.join("rolecall.db").display()) },
+        database: DatabaseConfig::at(format!("sqlite://{}", folder.join("rolecall.db").display())),
         grpc: GrpcConfig::on_loopback(demo.grpc_listen),
         mail: MailConfig {
             mail_url: format!("file:{}", mail.display()),

@@ -20,7 +20,7 @@ pub enum SchemaPolicy {
 
 /// Opens the database and sees to its schema.
 pub async fn open_store(database: &DatabaseConfig, policy: SchemaPolicy) -> Result<Store, Failure> {
-    database.target()?;
+    database.validate()?;
     let store = Store::open(database).await?;
     match policy {
         SchemaPolicy::Migrate => {

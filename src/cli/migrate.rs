@@ -17,7 +17,7 @@ pub struct Migrate {
 
 impl Migrate {
     pub async fn run(self) -> Outcome {
-        self.database.target()?;
+        self.database.validate()?;
         if self.check && !self.database.exists()? {
             return Err(Failure::Failed("there is no database yet".to_owned()));
         }

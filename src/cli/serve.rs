@@ -61,7 +61,7 @@ pub struct Service {
 impl Service {
     /// Checks the whole configuration before anything is touched, then opens the database, the mail and the port.
     pub async fn open(config: Serve) -> Result<Self, Failure> {
-        config.database.target()?;
+        config.database.validate()?;
         config.grpc.validate()?;
         config.mail.links.validate()?;
         config.security.validate()?;

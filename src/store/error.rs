@@ -30,6 +30,10 @@ enum Class {
     Other,
 }
 
+/// PostgreSQL's classes for a server that cannot be had: connection, password or role, resources, shutdown or time,
+/// trouble of the machine.
+const AWAY: [&str; 5] = ["08", "28", "53", "57", "58"];
+
 /// SQLite's extended result codes are decimal, PostgreSQL's SQLSTATEs have five characters, so one list serves both.
 fn classify(code: &str) -> Class {
     match code {
@@ -39,9 +43,10 @@ fn classify(code: &str) -> Class {
         "23514" | "275" => Class::Check,
         // serialization_failure, deadlock_detected, lock_not_available; SQLITE_BUSY, SQLITE_LOCKED, SQLITE_BUSY_RECOVERY, SQLITE_BUSY_SNAPSHOT
         "40001" | "40P01" | "55P03" | "5" | "6" | "261" | "517" => Class::Retry,
-        // SQLITE_READONLY, IOERR, FULL, CANTOPEN, read_only_sql_transaction and PostgreSQL's classes 08 (connection), 53 (resources), 57 (shutdown)
-        "8" | "10" | "13" | "14" | "25006" => Class::Unavailable,
-        code if code.len() == 5 && ["08", "53", "57"].iter().any(|class| code.starts_with(class)) => Class::Unavailable,
+        // SQLITE_READONLY, IOERR, FULL, CANTOPEN; read_only_sql_transaction, idle_in_transaction_session_timeout,
+        // statement_completion_unknown, invalid_catalog_name
+        "8" | "10" | "13" | "14" | "25006" | "25P03" | "40003" | "3D000" => Class::Unavailable,
+        code if code.len() == 5 && AWAY.iter().any(|class| code.starts_with(class)) => Class::Unavailable,
         // Extended codes keep the primary one in their low byte.
         code => match code.parse::<u32>().map(|code| code & 0xff) {
             Ok(8 | 10 | 13 | 14) if code.len() < 5 => Class::Unavailable,
@@ -95,6 +100,20 @@ pub(super) fn is_unique_violation(error: &DbErr) -> bool {
     class_of(error) == Class::Unique
 }
 
+/// Whether somebody else was quicker, so that the same done again will find it done or succeed. PostgreSQL has names of
+/// its own for that where tables are made.
+pub(super) fn is_lost_race(error: &DbErr) -> bool {
+    let code = match error {
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => match &**error {
+            sqlx::Error::Database(error) => error.code().map(std::borrow::Cow::into_owned),
+            _ => None,
+        },
+        _ => None,
+    };
+    // duplicate_table
+    matches!(class_of(error), Class::Retry | Class::Unique) || code.as_deref() == Some("42P07")
+}
+
 /// A row that cannot be what we wrote.
 pub(super) fn corrupt(what: &'static str) -> Error {
     Error::internal(format!("the database holds {what} that Rolecall did not write"))
@@ -123,6 +142,8 @@ mod tests {
             ("08006", Class::Unavailable),
             ("57P01", Class::Unavailable),
             ("53300", Class::Unavailable),
+            ("28P01", Class::Unavailable),
+            ("25P03", Class::Unavailable),
             ("787", Class::Other),
             ("23503", Class::Other),
             ("42601", Class::Other),

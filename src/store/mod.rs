@@ -39,7 +39,7 @@ mod workspaces;
 
 use std::sync::Arc;
 
-use sea_orm::{ColumnTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, QueryFilter, TransactionTrait};
+use sea_orm::{ColumnTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, QueryFilter};
 
 use crate::authz::{Caller, Op, gate};
 use crate::config::DatabaseConfig;
@@ -63,19 +63,13 @@ use error::refused;
 
 /// The open database. Cheap to clone.
 #[derive(Clone)]
-pub struct Store(Arc<Connections>);
-
-struct Connections {
-    dialect: dialect::Dialect,
-    writer: DatabaseConnection,
-    reader: DatabaseConnection,
-}
+pub struct Store(Arc<dialect::Opened>);
 
 impl Store {
     /// Opens the database, creating it if the URL says a file that does not exist. The schema is not looked at.
     pub async fn open(config: &DatabaseConfig) -> Result<Self, OpenError> {
-        let (dialect, writer, reader) = dialect::open(config).await?;
-        Ok(Self(Arc::new(Connections { dialect, writer, reader })))
+        let opened = dialect::open(config).await?;
+        Ok(Self(Arc::new(opened)))
     }
 
     /// Closes all connections; what was committed is on the disk already.
@@ -129,8 +123,8 @@ impl Store {
 
     async fn begin(&self, op: &Op) -> Result<Write> {
         self.0.dialect.require_present()?;
-        let connections = Arc::clone(&self.0);
-        let begin = async move { connections.writer.begin_with_options(connections.dialect.transaction()).await };
+        let database = Arc::clone(&self.0);
+        let begin = async move { database.dialect.begin(&database.writer).await };
         let txn = tokio::spawn(begin).await.map_err(Error::internal)?.map_err(refused)?;
         Ok(Write { txn, op: op.clone() })
     }

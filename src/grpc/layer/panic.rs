@@ -46,7 +46,7 @@ mod tests {
     async fn a_panic_is_an_internal_error_of_its_call() {
         let folder = tempfile::tempdir().unwrap();
         let database_url = format!("sqlite://{}", folder.path().join("test.db").display());
-        let store = Store::open(&DatabaseConfig { database_url }).await.unwrap();
+        let store = Store::open(&DatabaseConfig::at(database_url)).await.unwrap();
         let config = AppConfig {
             security: &SecurityConfig::default(),
             links: LinkConfig::default(),

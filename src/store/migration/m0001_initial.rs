@@ -1,6 +1,9 @@
 //! The first schema. Names are literal here: entities move on, this does not.
 
+use sea_orm::DatabaseBackend;
 use sea_orm_migration::prelude::*;
+
+use crate::store::dialect::byte_order;
 
 pub struct Migration;
 
@@ -13,13 +16,15 @@ impl MigrationName for Migration {
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in [workspace(), user_account(), membership(), session(), invitation(), invitation_token()] {
+        let db = manager.get_database_backend();
+        for table in [workspace(db), user_account(db), membership(db), session(db), invitation(db), invitation_token()]
+        {
             manager.create_table(table).await?;
         }
-        for table in [password_reset(), outbox(), audit_event(), service_key(), request_record()] {
+        for table in [password_reset(), outbox(db), audit_event(db), service_key(db), request_record(db)] {
             manager.create_table(table).await?;
         }
-        for table in [known_device(), throttle(), secret()] {
+        for table in [known_device(), throttle(), secret(db)] {
             manager.create_table(table).await?;
         }
         for index in indexes() {
@@ -41,8 +46,17 @@ fn maybe_id(name: &'static str) -> ColumnDef {
     ColumnDef::new(name).uuid().take()
 }
 
-fn text(name: &'static str) -> ColumnDef {
-    ColumnDef::new(name).text().not_null().take()
+/// Text, ordered by its bytes.
+fn text(db: DatabaseBackend, name: &'static str) -> ColumnDef {
+    maybe_text(db, name).not_null().take()
+}
+
+fn maybe_text(db: DatabaseBackend, name: &'static str) -> ColumnDef {
+    let mut column = ColumnDef::new(name).text().take();
+    if let Some(order) = byte_order(db) {
+        column.extra(order);
+    }
+    column
 }
 
 fn moment(name: &'static str) -> ColumnDef {
@@ -77,10 +91,10 @@ fn role_is_known() -> Expr {
     Expr::col("role").between(1, 4)
 }
 
-fn workspace() -> TableCreateStatement {
+fn workspace(db: DatabaseBackend) -> TableCreateStatement {
     table("workspace")
         .col(id("id").primary_key())
-        .col(text("name"))
+        .col(text(db, "name"))
         .col(moment("revision"))
         .col(moment("created_at"))
         .col(maybe_moment("founded_at"))
@@ -91,26 +105,26 @@ fn workspace() -> TableCreateStatement {
         .take()
 }
 
-fn user_account() -> TableCreateStatement {
+fn user_account(db: DatabaseBackend) -> TableCreateStatement {
     table("user_account")
         .col(id("id").primary_key())
-        .col(text("email").unique_key())
-        .col(text("display_name"))
-        .col(text("password_hash"))
+        .col(text(db, "email").unique_key())
+        .col(text(db, "display_name"))
+        .col(text(db, "password_hash"))
         .col(moment("revision"))
         .col(moment("created_at"))
         .col(integer("reset_issue"))
         .take()
 }
 
-fn membership() -> TableCreateStatement {
+fn membership(db: DatabaseBackend) -> TableCreateStatement {
     table("membership")
         .col(id("workspace_id"))
         .col(id("user_id"))
         .col(small("role"))
-        .col(text("email"))
-        .col(text("display_name"))
-        .col(text("search_text"))
+        .col(text(db, "email"))
+        .col(text(db, "display_name"))
+        .col(text(db, "search_text"))
         .col(moment("joined_at"))
         .col(maybe_moment("removed_at"))
         .col(maybe_moment("last_seen_at"))
@@ -122,7 +136,7 @@ fn membership() -> TableCreateStatement {
         .take()
 }
 
-fn session() -> TableCreateStatement {
+fn session(db: DatabaseBackend) -> TableCreateStatement {
     table("session")
         .col(id("id").primary_key())
         .col(hash("token_hash").unique_key())
@@ -135,8 +149,8 @@ fn session() -> TableCreateStatement {
         .col(moment("authenticated_at"))
         .col(maybe_moment("ended_at"))
         .col(flag("signed_out"))
-        .col(text("user_agent"))
-        .col(text("client_address"))
+        .col(text(db, "user_agent"))
+        .col(text(db, "client_address"))
         // A session without a membership cannot exist, not even for a moment.
         .foreign_key(
             ForeignKey::create()
@@ -149,11 +163,11 @@ fn session() -> TableCreateStatement {
         .take()
 }
 
-fn invitation() -> TableCreateStatement {
+fn invitation(db: DatabaseBackend) -> TableCreateStatement {
     table("invitation")
         .col(id("id").primary_key())
         .col(id("workspace_id"))
-        .col(text("email"))
+        .col(text(db, "email"))
         .col(small("role"))
         .col(integer("issue"))
         .col(maybe_id("invited_by"))
@@ -167,7 +181,7 @@ fn invitation() -> TableCreateStatement {
         .col(ColumnDef::new("delivery_state").small_integer())
         .col(integer("attempt_count"))
         .col(maybe_moment("last_attempt_at"))
-        .col(text("last_error"))
+        .col(text(db, "last_error"))
         .foreign_key(&mut references("workspace_id", "workspace"))
         .check(role_is_known())
         .check(Expr::col("accepted_at").is_null().or(Expr::col("canceled_at").is_null()))
@@ -216,15 +230,15 @@ fn throttle() -> TableCreateStatement {
 }
 
 /// Keys that belong to the data: made once, kept with it.
-fn secret() -> TableCreateStatement {
-    table("secret").col(text("name").primary_key()).col(hash("value")).take()
+fn secret(db: DatabaseBackend) -> TableCreateStatement {
+    table("secret").col(text(db, "name").primary_key()).col(hash("value")).take()
 }
 
-fn outbox() -> TableCreateStatement {
+fn outbox(db: DatabaseBackend) -> TableCreateStatement {
     table("outbox")
         .col(id("id").primary_key())
         .col(small("kind"))
-        .col(text("recipient"))
+        .col(text(db, "recipient"))
         .col(maybe_id("workspace_id"))
         .col(maybe_id("invitation_id"))
         .col(maybe_id("user_id"))
@@ -240,29 +254,29 @@ fn outbox() -> TableCreateStatement {
         .take()
 }
 
-fn audit_event() -> TableCreateStatement {
+fn audit_event(db: DatabaseBackend) -> TableCreateStatement {
     table("audit_event")
         .col(id("id").primary_key())
         .col(id("workspace_id"))
         .col(small("action"))
         .col(small("actor_kind"))
         .col(maybe_id("actor_user_id"))
-        .col(ColumnDef::new("actor_name").text())
+        .col(maybe_text(db, "actor_name"))
         .col(maybe_id("target_user_id"))
         .col(maybe_id("target_invitation_id"))
         .col(moment("occurred_at"))
-        .col(text("client_address"))
-        .col(text("details"))
+        .col(text(db, "client_address"))
+        .col(text(db, "details"))
         .col(integer("repeat_count"))
         .foreign_key(&mut references("workspace_id", "workspace"))
         .take()
 }
 
-fn service_key() -> TableCreateStatement {
+fn service_key(db: DatabaseBackend) -> TableCreateStatement {
     table("service_key")
         .col(id("id").primary_key())
         // Unique for ever: a name is never used again.
-        .col(text("name").unique_key())
+        .col(text(db, "name").unique_key())
         .col(hash("key_hash").unique_key())
         .col(integer("scopes"))
         .col(maybe_id("workspace_id"))
@@ -274,10 +288,10 @@ fn service_key() -> TableCreateStatement {
         .take()
 }
 
-fn request_record() -> TableCreateStatement {
+fn request_record(db: DatabaseBackend) -> TableCreateStatement {
     table("request_record")
         .col(id("owner_id"))
-        .col(text("method"))
+        .col(text(db, "method"))
         .col(id("request_id"))
         .col(hash("fingerprint"))
         .col(id("resource_id"))

@@ -7,6 +7,10 @@ mod m0001_initial;
 
 use sea_orm_migration::prelude::*;
 
+/// Raised by one in each release that changes the schema. A binary also runs on the level above its own, which only
+/// added something, and on no other.
+pub const LEVEL: i32 = 1;
+
 pub struct Migrator;
 
 impl MigratorTrait for Migrator {

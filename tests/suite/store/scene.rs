@@ -30,7 +30,7 @@ impl Fresh {
     pub fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database_url = format!("sqlite://{}", folder.path().join("test.db").display());
-        Self { folder, config: DatabaseConfig { database_url } }
+        Self { folder, config: DatabaseConfig::at(database_url) }
     }
 
     pub async fn open(&self) -> Store {

@@ -111,7 +111,7 @@ impl World {
         throttled: bool,
     ) -> Self {
         let (clock, manual) = Clock::manual(now);
-        let database = DatabaseConfig { database_url: format!("sqlite://{}", folder.path().join("test.db").display()) };
+        let database = DatabaseConfig::at(format!("sqlite://{}", folder.path().join("test.db").display()));
         let store = Store::open(&database).await.unwrap();
         store.migrate().await.unwrap();
         let mail = folder.path().join("mail");
@@ -137,7 +137,7 @@ impl World {
 
     /// A second server on the same database, throttled, and what stops it when it is dropped.
     pub async fn another_server(&self) -> (As, tokio::sync::oneshot::Sender<()>) {
-        let database = DatabaseConfig { database_url: format!("sqlite://{}", self.database().display()) };
+        let database = DatabaseConfig::at(format!("sqlite://{}", self.database().display()));
         let store = Store::open(&database).await.unwrap();
         let app = Self::app(store, self.clock_source.clone(), QuotaConfig::default(), true);
         let (address, stop, _) = Self::serve(app, |_| {}).await;

@@ -1,4 +1,4 @@
-//! What differs between databases. The only `match` on the kind of database is in here.
+//! SQLite: a file, one writer, and readers that see what was committed.
 
 use std::fs;
 use std::io;
@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use sea_orm::{DatabaseConnection, SqliteTransactionMode, TransactionOptions};
+use sea_orm::{
+    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
-use crate::config::{DatabaseConfig, DatabaseTarget};
-use crate::error::{Error, Reason, Result};
+use crate::error::Error;
 
-use super::OpenError;
+use super::{Dialect, OpenError, Opened, driver_text, gone};
 
 /// Older versions can lose a commit when a checkpoint meets a reset of the log (fixed in 3.51.3).
 const MIN_SQLITE_VERSION: (u32, u32, u32) = (3, 51, 3);
@@ -21,62 +22,38 @@ const MIN_SQLITE_VERSION: (u32, u32, u32) = (3, 51, 3);
 const APPLICATION_ID: i32 = 0x5243_414c;
 /// How long a statement waits for another process's lock, such as that of `rolecall bootstrap`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest queue for the one writer.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
 
-/// The kind of database and what is known of it.
-pub(super) enum Dialect {
-    Sqlite(SqliteFile),
-}
-
 /// The file that was opened, by what the file system knows of it.
-pub(super) struct SqliteFile {
+pub(in crate::store) struct SqliteFile {
     path: PathBuf,
     device: u64,
     inode: u64,
 }
 
-impl Dialect {
-    /// How a write transaction begins. On SQLite it takes the write lock at once: one that begins as a reader and
-    /// becomes a writer later can fail in the middle.
-    pub(super) fn transaction(&self) -> TransactionOptions {
-        match self {
-            Dialect::Sqlite(_) => TransactionOptions {
-                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-                ..TransactionOptions::default()
-            },
-        }
-    }
+/// A write transaction takes the write lock at once: one that begins as a reader and becomes a writer later can fail in
+/// the middle.
+pub(super) async fn begin(writer: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    let immediate = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    writer.begin_with_options(immediate).await
+}
 
-    /// Refuses if the database has gone away in a way that the driver would not notice: an open file that was deleted or
-    /// replaced still takes writes, and everything that it acknowledged would be lost.
-    pub(super) fn require_present(&self) -> Result<()> {
-        match self {
-            Dialect::Sqlite(file) => match fs::metadata(&file.path) {
-                Ok(found) if (found.dev(), found.ino()) == (file.device, file.inode) => Ok(()),
-                Ok(_) => Err(gone("the database file was replaced")),
-                Err(error) => Err(gone(error)),
-            },
+impl SqliteFile {
+    pub(super) fn require_present(&self) -> Result<(), Error> {
+        match fs::metadata(&self.path) {
+            Ok(found) if (found.dev(), found.ino()) == (self.device, self.inode) => Ok(()),
+            Ok(_) => Err(gone("the database file was replaced")),
+            Err(error) => Err(gone(error)),
         }
     }
 }
 
-fn gone(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::new(Reason::DatabaseUnavailable).retry_after(Duration::from_secs(1)).caused_by(cause)
-}
-
-/// Opens what the configuration names: its dialect, its writer and its readers.
-pub(super) async fn open(
-    config: &DatabaseConfig,
-) -> Result<(Dialect, DatabaseConnection, DatabaseConnection), OpenError> {
-    match config.target().map_err(|e| OpenError::new(e.to_string()))? {
-        DatabaseTarget::Sqlite(path) => open_sqlite(&path, config.acquire_timeout()).await,
-    }
-}
-
-async fn open_sqlite(
-    path: &Path,
-    acquire: Duration,
-) -> Result<(Dialect, DatabaseConnection, DatabaseConnection), OpenError> {
+pub(super) async fn open(path: &Path) -> Result<Opened, OpenError> {
     let at_path = |error: &dyn std::fmt::Display| {
         OpenError::new(format!("the database {} cannot be opened: {error}", path.display()))
     };
@@ -89,7 +66,7 @@ async fn open_sqlite(
         SqlitePoolOptions::new()
             .max_connections(size)
             .min_connections(1)
-            .acquire_timeout(acquire)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false)
@@ -105,7 +82,7 @@ async fn open_sqlite(
     let reader = pool(options.pragma("query_only", "ON"), READERS).await.map_err(|e| at_path(&driver_text(&e)))?;
     let found = fs::metadata(path).map_err(|e| at_path(&e))?;
     let file = SqliteFile { path: path.to_owned(), device: found.dev(), inode: found.ino() };
-    Ok((Dialect::Sqlite(file), writer.into(), reader.into()))
+    Ok(Opened { dialect: Dialect::Sqlite(file), writer: writer.into(), reader: reader.into() })
 }
 
 /// Creates the file with mode 0600 in a folder with mode 0700 where they are missing. SQLite gives the log files the
@@ -150,14 +127,6 @@ where
     T: for<'r> sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite> + Send + Unpin,
 {
     sqlx::query_scalar(sql).fetch_one(pool).await.map_err(|e| driver_text(&e))
-}
-
-/// The database's own words, without the driver's wrapping.
-fn driver_text(error: &sqlx::Error) -> String {
-    match error {
-        sqlx::Error::Database(error) => error.message().to_owned(),
-        other => other.to_string(),
-    }
 }
 
 fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
