@@ -49,6 +49,14 @@ fn micros_of(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
+/// When an operation has to be over, by a clock that nobody sets.
+pub type Deadline = tokio::time::Instant;
+
+/// The deadline of what may take as long as this from now on.
+pub fn deadline_in(limit: Duration) -> Deadline {
+    Deadline::now() + limit
+}
+
 /// Says what time it is.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);

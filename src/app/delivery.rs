@@ -5,18 +5,17 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
+use crate::authz::Op;
 use crate::clock::Timestamp;
 use crate::crypto::{TokenHash, TokenKind, random_fraction};
 use crate::error::{Error, Result};
 use crate::mail::render::{self, InvitationEmail, PasswordResetEmail, Rendered, RoleWords};
 use crate::mail::{Email, SendError, SendErrorKind};
-use crate::model::{
-    Delivery, DeliveryState, EmailAddress, InvitationId, InvitationState, OutboxId, Role, UserId, WorkspaceId,
-};
+use crate::model::{Delivery, DeliveryState, EmailAddress, InvitationId, InvitationState, Role, UserId, WorkspaceId};
 use crate::store::{EmailSubject, LeasedEmail, Settlement, Write};
 
-use super::App;
 use super::passwords::RESET_LIFETIME;
+use super::{App, retrying};
 
 /// How long a claimed e-mail is ours. Longer than [`SEND_LIMIT`], so that nobody takes over what is still being sent.
 const LEASE: Duration = Duration::from_secs(120);
@@ -46,9 +45,18 @@ struct Minted {
 }
 
 impl App {
-    /// The e-mails that are due, each with the workspace that it belongs to.
-    pub async fn due_emails(&self, limit: u64) -> Result<Vec<(OutboxId, Option<WorkspaceId>)>> {
-        self.store().due_emails(self.now(), limit).await
+    /// Claims e-mails that are due, `most` of them.
+    pub async fn claim_emails(&self, most: usize) -> Result<Vec<LeasedEmail>> {
+        let op = self.system_op();
+        let claim = || async {
+            let mut tx = self.store().write_unscoped(&op).await?;
+            let leased = tx.lease_emails(most as u64, op.now.plus(LEASE)).await?;
+            if !leased.is_empty() {
+                tx.commit().await?;
+            }
+            Ok(leased)
+        };
+        retrying(op.deadline, claim).await
     }
 
     /// How long until the next e-mail is due, if any waits.
@@ -57,21 +65,26 @@ impl App {
         Ok(self.store().next_email_due().await?.map(|due| due.since(now)))
     }
 
-    /// Claims an e-mail and mints its link. `None` if it is claimed or settled already, or is not worth sending any more.
-    pub async fn claim_email(&self, id: OutboxId, workspace: Option<WorkspaceId>) -> Result<Option<OutgoingEmail>> {
-        let mut tx = self.write_about(workspace).await?;
-        let now = tx.op().now;
-        let Some(lease) = tx.lease_email(id, now.plus(LEASE)).await? else {
+    /// Mints the link of a claimed e-mail. `None` if another worker has taken it over, or it is not worth sending any more.
+    pub async fn mint_email(&self, lease: &LeasedEmail) -> Result<Option<OutgoingEmail>> {
+        let op = self.system_op();
+        retrying(op.deadline, || self.mint(&op, lease)).await
+    }
+
+    async fn mint(&self, op: &Op, lease: &LeasedEmail) -> Result<Option<OutgoingEmail>> {
+        let mut tx = self.write_about(op, lease).await?;
+        let now = op.now;
+        if !tx.holds_lease(lease).await? {
             return Ok(None);
-        };
+        }
         let minted = match lease.subject {
             EmailSubject::Invitation { workspace, invitation, .. } => {
-                self.mint_invitation(&mut tx, &lease, workspace, invitation).await?
+                self.mint_invitation(&mut tx, lease, workspace, invitation).await?
             }
-            EmailSubject::PasswordReset { user, issue } => self.mint_reset(&mut tx, &lease, user, issue).await?,
+            EmailSubject::PasswordReset { user, issue } => self.mint_reset(&mut tx, lease, user, issue).await?,
         };
         let Some(minted) = minted else {
-            tx.settle_email(&lease, false, Settlement::Done).await?;
+            tx.settle_email(lease, false, Settlement::Done).await?;
             tx.commit().await?;
             return Ok(None);
         };
@@ -84,18 +97,19 @@ impl App {
             message_id: self.message_id(lease.lease_id),
             date: now.to_date_time(),
         };
-        Ok(Some(OutgoingEmail { email, lease, link: minted.link, give_up: minted.give_up }))
+        Ok(Some(OutgoingEmail { email, lease: lease.clone(), link: minted.link, give_up: minted.give_up }))
     }
 
     /// Records what became of an e-mail.
     pub async fn settle_email(&self, sent: &OutgoingEmail, outcome: &DeliveryOutcome) -> Result<()> {
+        let op = self.system_op();
+        retrying(op.deadline, || self.settle_sent(&op, sent, outcome)).await
+    }
+
+    async fn settle_sent(&self, op: &Op, sent: &OutgoingEmail, outcome: &DeliveryOutcome) -> Result<()> {
         let lease = &sent.lease;
-        let workspace = match lease.subject {
-            EmailSubject::Invitation { workspace, .. } => Some(workspace),
-            EmailSubject::PasswordReset { .. } => None,
-        };
-        let mut tx = self.write_about(workspace).await?;
-        let now = tx.op().now;
+        let mut tx = self.write_about(op, lease).await?;
+        let now = op.now;
         let (settlement, state, error) = match outcome {
             Ok(()) => (Settlement::Done, DeliveryState::Sent, ""),
             Err(error) if error.permanent => (Settlement::Done, DeliveryState::Failed, error.public.as_str()),
@@ -200,12 +214,11 @@ impl App {
         Ok(Some(Minted { to: account.email, rendered, link: token.hash, give_up }))
     }
 
-    /// A transaction of the background, which locks the workspace first if there is one.
-    async fn write_about(&self, workspace: Option<WorkspaceId>) -> Result<Write> {
-        let op = self.system_op();
-        match workspace {
-            Some(workspace) => self.store().write_in(&op, workspace).await,
-            None => self.store().write_unscoped(&op).await,
+    /// A transaction about an e-mail, which locks the workspace first if it belongs to one.
+    async fn write_about(&self, op: &Op, lease: &LeasedEmail) -> Result<Write> {
+        match lease.subject.workspace() {
+            Some(workspace) => self.store().write_in(op, workspace).await,
+            None => self.store().write_unscoped(op).await,
         }
     }
 

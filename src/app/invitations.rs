@@ -50,6 +50,7 @@ impl App {
         for quota in self.0.quotas.of_workspace() {
             tx.require_workspace_quota(workspace, quota).await?;
         }
+        tx.lock_recipient(&command.email).await?;
         tx.require_recipient_quota(&command.email, self.0.quotas.of_recipient()).await?;
         self.make_room_for(&mut tx, workspace, &command.email).await?;
         if command.role == Role::Owner {
@@ -94,6 +95,7 @@ impl App {
         invitation.require_resendable(op.now)?;
         tx.require_sending_quota(id, self.0.quotas.between_sendings()).await?;
         tx.require_resend_quota(id, self.0.quotas.of_resends()).await?;
+        tx.lock_recipient(&invitation.email).await?;
         tx.require_recipient_quota(&invitation.email, self.0.quotas.of_recipient()).await?;
         if let Caller::Session(caller) = &tx.op().caller
             && invitation.role == Role::Owner

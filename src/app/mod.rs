@@ -22,12 +22,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, OnceCell};
+use tokio::time::{sleep, timeout_at};
 
 use crate::authz::{Caller, Op};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Deadline, Timestamp, deadline_in};
 use crate::config::{LinkConfig, QuotaConfig, SecurityConfig};
 use crate::crypto::{PasswordPolicy, Passwords, new_uuid, random_fraction};
-use crate::error::{Reason, Result};
+use crate::error::{Error, Reason, Result};
 use crate::model::{Invitation, Member, SessionLifetime, WorkspaceId};
 use crate::store::Store;
 
@@ -45,9 +46,14 @@ pub use workspaces::CreateWorkspace;
 use refusals::Refusals;
 use upkeep::Touches;
 
-/// How often a use case that lost against a concurrent change is tried as a whole.
-const ATTEMPTS: u32 = 6;
-const FIRST_PAUSE: Duration = Duration::from_millis(4);
+/// The longest pause after a use case has lost against a concurrent change: the first time, and ever.
+const FIRST_PAUSE: Duration = Duration::from_millis(8);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// What an attempt needs at least: no other is begun when there is less time left.
+const MARGIN: Duration = Duration::from_millis(20);
+/// How long after its deadline an operation is given up whose connection does not even fail. The database itself has
+/// ended it long before, if there still is one.
+const GIVE_UP: Duration = Duration::from_secs(10);
 
 /// The service itself, behind whatever protocol. Cheap to clone.
 #[derive(Clone)]
@@ -154,26 +160,30 @@ impl App {
     }
 }
 
-/// Runs a use case, and runs it again as a whole while a concurrent change wins against it.
+/// Runs a use case, and runs it again as a whole while a concurrent change wins against it and the deadline is not
+/// near.
 ///
 /// # Errors
-/// `CONFLICT` if it lost every time.
-pub async fn retrying<T, F, R>(mut attempt: F) -> Result<T>
+/// `CONFLICT` if it lost every time; `DATABASE_UNAVAILABLE` if a database that is gone without a word has kept an
+/// attempt for long after the deadline.
+pub async fn retrying<T, F, R>(deadline: Deadline, mut attempt: F) -> Result<T>
 where
     F: FnMut() -> R,
     R: Future<Output = Result<T>>,
 {
-    let mut pause = FIRST_PAUSE;
-    for _ in 1..ATTEMPTS {
-        match attempt().await {
-            Err(error) if error.reason() == Reason::Conflict => {
-                tokio::time::sleep(pause.mul_f64(0.5 + random_fraction())).await;
-                pause *= 2;
+    let mut longest = FIRST_PAUSE;
+    loop {
+        let outcome = timeout_at(deadline + GIVE_UP, attempt()).await;
+        let outcome = outcome.unwrap_or_else(|_| Err(Error::new(Reason::DatabaseUnavailable).retry_after(GIVE_UP)));
+        let pause = longest.mul_f64(random_fraction());
+        match outcome {
+            Err(error) if error.reason() == Reason::Conflict && deadline_in(pause + MARGIN) < deadline => {
+                sleep(pause).await
             }
             outcome => return outcome,
         }
+        longest = (longest * 2).min(LONGEST_PAUSE);
     }
-    attempt().await
 }
 
 /// A member after a change, and the invitations that went with it.

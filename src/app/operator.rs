@@ -9,9 +9,9 @@ use crate::error::{Error, FieldReason, Reason, Result};
 use crate::model::{AuditAction, AuditRecord, EmailAddress, InvitationId, Name, Role, ServiceKeyId, WorkspaceId};
 use crate::store::{NewInvitation, NewServiceKey, ServiceKey, Write};
 
-use super::App;
 use super::invitations::replace;
 use super::workspaces::{founding, insert_workspace};
+use super::{App, retrying};
 
 /// An invitation whose link the operator hands over: they vouch for the address instead of an e-mail.
 #[derive(Debug)]
@@ -40,12 +40,24 @@ impl App {
         if_absent: bool,
     ) -> Result<Option<HandedOverInvitation>> {
         let op = self.operator_op();
-        let mut tx = self.store().write_unscoped(&op).await?;
+        retrying(op.deadline, || self.found(&op, name, owner, if_absent)).await
+    }
+
+    async fn found(
+        &self,
+        op: &Op,
+        name: &Name,
+        owner: &EmailAddress,
+        if_absent: bool,
+    ) -> Result<Option<HandedOverInvitation>> {
+        let mut tx = self.store().write_unscoped(op).await?;
+        // Two at once find nothing, both.
+        tx.lock_name("workspace", name.as_str()).await?;
         if if_absent && tx.workspace_name_taken(name).await? {
             return Ok(None);
         }
         let workspace = insert_workspace(&mut tx, name).await?;
-        let invitation = founding(&op, workspace, owner, false);
+        let invitation = founding(op, workspace, owner, false);
         let handed_over = self.hand_over(&mut tx, &invitation).await?;
         tx.commit().await?;
         Ok(Some(handed_over))
@@ -54,7 +66,16 @@ impl App {
     /// Invites an Owner to a workspace that exists. An open invitation for the address is replaced.
     pub async fn invite_owner(&self, workspace: WorkspaceId, owner: &EmailAddress) -> Result<HandedOverInvitation> {
         let op = self.operator_op();
-        let mut tx = self.store().write_in(&op, workspace).await?;
+        retrying(op.deadline, || self.invite_owner_once(&op, workspace, owner)).await
+    }
+
+    async fn invite_owner_once(
+        &self,
+        op: &Op,
+        workspace: WorkspaceId,
+        owner: &EmailAddress,
+    ) -> Result<HandedOverInvitation> {
+        let mut tx = self.store().write_in(op, workspace).await?;
         if tx.active_member_by_email(workspace, owner).await?.is_some() {
             return Err(Reason::AlreadyMember.into());
         }
@@ -78,9 +99,13 @@ impl App {
     /// Makes a service key and answers it, once.
     pub async fn create_service_key(&self, command: &CreateServiceKey) -> Result<SecretString> {
         let op = self.operator_op();
+        retrying(op.deadline, || self.create_service_key_once(&op, command)).await
+    }
+
+    async fn create_service_key_once(&self, op: &Op, command: &CreateServiceKey) -> Result<SecretString> {
         let mut tx = match command.workspace {
-            Some(workspace) => self.store().write_in(&op, workspace).await?,
-            None => self.store().write_unscoped(&op).await?,
+            Some(workspace) => self.store().write_in(op, workspace).await?,
+            None => self.store().write_unscoped(op).await?,
         };
         let token = TokenKind::ServiceKey.mint();
         let key = NewServiceKey {
@@ -114,7 +139,11 @@ impl App {
     /// Revokes a service key at once. Answers whether there is one of that name.
     pub async fn revoke_service_key(&self, name: &str) -> Result<bool> {
         let op = self.operator_op();
-        let mut tx = self.store().write_unscoped(&op).await?;
+        retrying(op.deadline, || self.revoke_service_key_once(&op, name)).await
+    }
+
+    async fn revoke_service_key_once(&self, op: &Op, name: &str) -> Result<bool> {
+        let mut tx = self.store().write_unscoped(op).await?;
         let Some(key) = tx.service_key_named(name).await? else {
             return Ok(false);
         };

@@ -79,6 +79,7 @@ impl App {
     /// whose address it is.
     pub async fn request_password_reset(&self, op: &Op, email: &EmailAddress) -> Result<()> {
         let mut tx = self.store().write_unscoped(op).await?;
+        tx.lock_recipient(email).await?;
         if !self.reset_quota_allows(&tx, email).await? {
             return Ok(());
         }

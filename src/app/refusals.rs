@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::authz::Op;
 use crate::clock::Timestamp;
 use crate::error::{Reason, Result};
 use crate::model::{AuditAction, AuditActor, AuditRecord, Peer, WorkspaceId};
@@ -72,7 +73,9 @@ impl App {
     pub async fn record_refusals(&self, all: bool) -> Result<()> {
         let mut outcome = Ok(());
         for (refusal, count) in self.0.refusals.due(self.now(), all) {
-            if let Err(error) = retrying(|| self.record_refusal(&refusal, count)).await {
+            let mut op = self.system_op();
+            op.peer = refusal.peer.clone();
+            if let Err(error) = retrying(op.deadline, || self.record_refusal(&op, &refusal, count)).await {
                 // It is counted with the next ones.
                 self.0.refusals.put_back(refusal, count, self.now());
                 outcome = Err(error);
@@ -81,10 +84,8 @@ impl App {
         outcome
     }
 
-    async fn record_refusal(&self, refusal: &Refusal, count: i32) -> Result<()> {
-        let mut op = self.system_op();
-        op.peer = refusal.peer.clone();
-        let mut tx = self.store().write_in(&op, refusal.workspace).await?;
+    async fn record_refusal(&self, op: &Op, refusal: &Refusal, count: i32) -> Result<()> {
+        let mut tx = self.store().write_in(op, refusal.workspace).await?;
         let mut record = AuditRecord::new(AuditAction::AccessRefused)
             .detail("method", refusal.method.as_str())
             .detail("reason", refusal.reason.as_str());

@@ -131,9 +131,8 @@ impl App {
             return Err(not_a_member());
         }
         let mut tx = self.store().write_in(op, target).await?;
-        tx.lock_user(caller.user_id).await?;
         // Whatever ends the session waits for that lock, or was before it.
-        tx.settle_again().await?;
+        tx.lock_user(caller.user_id).await?;
         let caller = tx.op().caller.session()?.clone();
         // Again, under the lock: a session of an ended membership would revive when the person is invited again.
         if tx.role_of(target, caller.user_id).await?.is_none() {

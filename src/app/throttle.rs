@@ -47,12 +47,12 @@ impl App {
             return check.await;
         }
         let counters = self.counters(op, &guess).await?;
-        retrying(|| self.count(op, &counters)).await?;
+        retrying(op.deadline, || self.count(op, &counters)).await?;
         let outcome = check.await;
         match &outcome {
             Ok(false) => {}
-            Ok(true) => retrying(|| self.settle(op, &counters, true)).await?,
-            Err(_) => retrying(|| self.settle(op, &counters, false)).await?,
+            Ok(true) => retrying(op.deadline, || self.settle(op, &counters, true)).await?,
+            Err(_) => retrying(op.deadline, || self.settle(op, &counters, false)).await?,
         }
         outcome
     }
@@ -88,7 +88,7 @@ impl App {
         let mut tx = self.store().write_background(op).await?;
         let mut longest = None;
         for (kind, key) in counters {
-            match kind.attempt(tx.throttle_counter(key).await?, op.now) {
+            match kind.attempt(Some(tx.lock_throttle_counter(key).await?), op.now) {
                 Ok(counter) => tx.set_throttle_counter(key, &counter).await?,
                 Err(wait) => longest = longest.max(Some(wait)),
             }
@@ -126,6 +126,6 @@ impl App {
             tx.commit().await?;
             Ok(secret.to_vec())
         };
-        self.0.throttle_secret.get_or_try_init(|| retrying(load)).await.cloned()
+        self.0.throttle_secret.get_or_try_init(|| retrying(op.deadline, load)).await.cloned()
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::model::{ServiceKeyId, SessionId};
-use crate::store::SweepLimits;
+use crate::store::{SweepKind, SweepLimits};
 
-use super::App;
+use super::{App, retrying};
 
 /// Ids that one statement names at the most.
 const TOUCH_BATCH: usize = 500;
@@ -54,16 +54,16 @@ impl App {
         let Some(at) = touched.latest else {
             return Ok(());
         };
-        let sessions: Vec<SessionId> = touched.sessions.into_iter().collect();
+        let sessions: Vec<_> = touched.sessions.into_iter().map(|id| (id, at)).collect();
         for batch in sessions.chunks(TOUCH_BATCH) {
             let mut tx = self.store().write_unscoped(&self.system_op()).await?;
-            tx.touch_sessions(batch, at).await?;
+            tx.touch_sessions(batch).await?;
             tx.commit().await?;
         }
-        let keys: Vec<ServiceKeyId> = touched.keys.into_iter().collect();
+        let keys: Vec<_> = touched.keys.into_iter().map(|id| (id, at)).collect();
         for batch in keys.chunks(TOUCH_BATCH) {
             let mut tx = self.store().write_unscoped(&self.system_op()).await?;
-            tx.touch_service_keys(batch, at).await?;
+            tx.touch_service_keys(batch).await?;
             tx.commit().await?;
         }
         Ok(())
@@ -80,18 +80,29 @@ impl App {
             batch: SWEEP_BATCH,
         };
         let mut total: Vec<(&'static str, u64)> = Vec::new();
-        loop {
-            let mut tx = self.store().write_unscoped(&self.system_op()).await?;
-            let swept = tx.sweep(&limits).await?;
-            tx.commit().await?;
-            let more = swept.iter().any(|(_, rows)| *rows >= SWEEP_BATCH);
-            for (kind, rows) in swept {
-                match total.iter_mut().find(|(known, _)| *known == kind) {
-                    Some((_, sum)) => *sum += rows,
-                    None => total.push((kind, rows)),
-                }
+        for kind in SweepKind::ALL {
+            let rows = self.sweep_kind(kind, &limits).await?;
+            match total.iter_mut().find(|(known, _)| *known == kind.name()) {
+                Some((_, sum)) => *sum += rows,
+                None => total.push((kind.name(), rows)),
             }
-            if !more {
+        }
+        Ok(total)
+    }
+
+    async fn sweep_kind(&self, kind: SweepKind, limits: &SweepLimits) -> Result<u64> {
+        let mut total = 0;
+        loop {
+            let op = self.system_op();
+            let sweep = || async {
+                let mut tx = self.store().write_unscoped(&op).await?;
+                let swept = tx.sweep(kind, limits).await?;
+                tx.commit().await?;
+                Ok(swept)
+            };
+            let swept = retrying(op.deadline, sweep).await?;
+            total += swept;
+            if swept < limits.batch {
                 return Ok(total);
             }
         }

@@ -39,6 +39,7 @@ impl App {
             let id = WorkspaceId::new(done);
             return Ok((tx.workspace(id).await?, tx.founding_invitation(id).await?));
         }
+        tx.lock_recipient(&command.owner_email).await?;
         tx.require_recipient_quota(&command.owner_email, self.0.quotas.of_recipient()).await?;
         let id = insert_workspace(&mut tx, &command.name).await?;
         let invitation = self.insert_mailed_invitation(&mut tx, &founding(op, id, &command.owner_email, true)).await?;

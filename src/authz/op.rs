@@ -1,9 +1,11 @@
 //! What travels with every operation.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::{Caller, Rule};
-use crate::clock::Timestamp;
+use crate::clock::{Deadline, Timestamp, deadline_in};
 use crate::model::{Peer, UserId};
 
 /// One operation: who does it, by which right, when, from where. `now` is read once, so that everything an operation
@@ -16,13 +18,19 @@ pub struct Op {
     /// the operator and for background work.
     pub rule: Option<&'static Rule>,
     pub now: Timestamp,
+    /// Until when it is tried again if a concurrent change wins against it.
+    pub deadline: Deadline,
     pub peer: Peer,
 }
+
+/// How long an operation may take that nobody waits for.
+const INTERNAL_LIMIT: Duration = Duration::from_secs(30);
 
 impl Op {
     /// An operation of Rolecall itself or of someone at its command line.
     pub fn internal(caller: Caller, request_id: Uuid, now: Timestamp) -> Self {
-        Self { request_id, caller, rule: None, now, peer: Peer::default() }
+        let deadline = deadline_in(INTERNAL_LIMIT);
+        Self { request_id, caller, rule: None, now, deadline, peer: Peer::default() }
     }
 
     /// Whether the caller is this user.

@@ -1,6 +1,7 @@
 //! What is known of one call, from its arrival to its answer.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Request, Response, Status};
@@ -8,7 +9,7 @@ use uuid::Uuid;
 
 use crate::app::{App, Refusal};
 use crate::authz::{Caller, Op, Rule};
-use crate::clock::Timestamp;
+use crate::clock::{Deadline, Timestamp, deadline_in};
 use crate::error::{Error, Reason, Result};
 use crate::model::Peer;
 
@@ -31,7 +32,11 @@ struct Facts {
     reason: OnceLock<Reason>,
     /// The call's place among those in work, given back when nobody works on it any more.
     place: OnceLock<OwnedSemaphorePermit>,
+    deadline: OnceLock<Deadline>,
 }
+
+/// What a call may take if no layer has said.
+const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
 
 impl Call {
     pub fn new(app: App, request_id: Uuid, now: Timestamp, path: &str) -> Self {
@@ -46,6 +51,7 @@ impl Call {
             op: OnceLock::new(),
             reason: OnceLock::new(),
             place: OnceLock::new(),
+            deadline: OnceLock::new(),
         }))
     }
 
@@ -82,6 +88,10 @@ impl Call {
         let _ = self.0.place.set(place);
     }
 
+    pub fn set_deadline(&self, deadline: Deadline) {
+        let _ = self.0.deadline.set(deadline);
+    }
+
     pub fn set_peer(&self, peer: Peer) {
         let _ = self.0.peer.set(peer);
     }
@@ -100,6 +110,7 @@ impl Call {
             caller,
             rule: self.rule(),
             now: self.0.now,
+            deadline: self.0.deadline.get().copied().unwrap_or_else(|| deadline_in(DEFAULT_LIMIT)),
             peer: self.peer(),
         });
     }

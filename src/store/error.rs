@@ -95,11 +95,6 @@ pub(super) fn refused_by_owner_count(error: DbErr) -> Error {
     }
 }
 
-/// Whether the error is a unique violation.
-pub(super) fn is_unique_violation(error: &DbErr) -> bool {
-    class_of(error) == Class::Unique
-}
-
 /// Whether somebody else was quicker, so that the same done again will find it done or succeed. PostgreSQL has names of
 /// its own for that where tables are made.
 pub(super) fn is_lost_race(error: &DbErr) -> bool {

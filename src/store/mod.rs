@@ -7,7 +7,8 @@
 //! - **Opening one settles the caller's right.** It locks the workspace by setting its revision, and then, in a second
 //!   statement, reads the caller's session and membership (or key) again and holds the method's rule against them. One
 //!   statement that locked and read would see the role from before the other transaction's commit.
-//! - **One lock order**: workspace (the target's), user, sessions.
+//! - **One lock order**: workspace (the target's), name, user, sessions. What takes sessions out of that order (use that is
+//!   recorded, housekeeping) skips those that are locked.
 //! - **`begin` runs in a task of its own.** A begin that is canceled halfway leaves a connection inside a transaction
 //!   that nobody owns (sqlx issue 4393).
 //! - **Never two at once in one task**: on SQLite the second waits for the first.
@@ -34,11 +35,13 @@ mod service_keys;
 mod sessions;
 mod sweep;
 mod throttle;
+mod touch;
 mod users;
 mod workspaces;
 
 use std::sync::Arc;
 
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, QueryFilter};
 
 use crate::authz::{Caller, Op, gate};
@@ -56,10 +59,11 @@ pub use requests::RequestKey;
 pub use schema::SchemaState;
 pub use service_keys::{NewServiceKey, ServiceKey};
 pub use sessions::NewSession;
-pub use sweep::SweepLimits;
+pub use sweep::{SweepKind, SweepLimits};
 pub use throttle::ThrottleKey;
 
 use error::refused;
+use throttle::name_key;
 
 /// The open database. Cheap to clone.
 #[derive(Clone)]
@@ -99,13 +103,11 @@ impl Store {
     pub async fn write_in(&self, op: &Op, workspace: WorkspaceId) -> Result<Write> {
         let mut write = self.begin(op).await?;
         write.lock_workspace(workspace).await?;
-        if let Caller::Session(session) = &op.caller
-            && session.workspace_id != workspace
-        {
+        match &op.caller {
             // Its own workspace is not locked, so what could end the session meanwhile has to be: see the lock order.
-            write.lock_user(session.user_id).await?;
+            Caller::Session(session) if session.workspace_id != workspace => write.lock_user(session.user_id).await?,
+            _ => write.settle().await?,
         }
-        write.settle().await?;
         Ok(write)
     }
 
@@ -156,38 +158,35 @@ impl Write {
         &self.op
     }
 
-    /// Locks a user's row: whoever begins or ends sessions of a user does so first.
+    /// Locks a user's row: whoever begins or ends sessions of a user does so first. If that is the caller, its own
+    /// session may have ended while this waited, and the caller's right is settled once more.
     pub async fn lock_user(&mut self, user: UserId) -> Result<()> {
         use entity::user;
         user::Entity::update_many()
-            .col_expr(
-                user::Column::Revision,
-                sea_orm::sea_query::ExprTrait::add(sea_orm::sea_query::Expr::col(user::Column::Revision), 1),
-            )
+            .col_expr(user::Column::Revision, Expr::col(user::Column::Revision).add(1))
             .filter(user::Column::Id.eq(user.uuid()))
             .exec(&self.txn)
             .await
             .map_err(refused)?;
+        if self.op.is_by(user) { self.settle().await } else { Ok(()) }
+    }
+
+    /// Lets only one transaction at a time be about `name`, which need not exist anywhere: the first of a kind has no
+    /// row that could be locked.
+    pub async fn lock_name(&mut self, kind: &'static str, name: &str) -> Result<()> {
+        self.lock_throttle_counter(&name_key(kind, name)).await?;
         Ok(())
     }
 
     async fn lock_workspace(&mut self, workspace: WorkspaceId) -> Result<()> {
         use entity::workspace;
         let locked = workspace::Entity::update_many()
-            .col_expr(
-                workspace::Column::Revision,
-                sea_orm::sea_query::ExprTrait::add(sea_orm::sea_query::Expr::col(workspace::Column::Revision), 1),
-            )
+            .col_expr(workspace::Column::Revision, Expr::col(workspace::Column::Revision).add(1))
             .filter(workspace::Column::Id.eq(workspace.uuid()))
             .exec(&self.txn)
             .await
             .map_err(refused)?;
         if locked.rows_affected == 0 { Err(Reason::WorkspaceNotFound.into()) } else { Ok(()) }
-    }
-
-    /// Settles the caller's right once more, after another lock was taken and waited for.
-    pub async fn settle_again(&mut self) -> Result<()> {
-        self.settle().await
     }
 
     /// Reads the caller again and holds the rule against what it is now.

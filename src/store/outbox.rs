@@ -1,16 +1,17 @@
 //! The outbox: e-mails that wait to be sent.
 //!
 //! A row says what to mail and holds no token. Use cases only insert rows (touching one that a worker holds would wait
-//! for it, or deadlock). A worker claims a row with a lease, mints a link in a transaction that locks what the e-mail is
-//! about first, sends with no transaction open, and settles under its lease.
+//! for it, or deadlock). A worker claims rows with leases, skipping those that another is claiming; mints a link in a
+//! transaction that locks what the e-mail is about first and sees that the lease still stands; sends with no transaction
+//! open; and settles under its lease.
 
-use sea_orm::sea_query::{Cond, Condition, Expr};
+use sea_orm::sea_query::{Cond, Condition, Expr, LockBehavior, LockType};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::crypto::new_uuid;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{EmailAddress, InvitationId, OutboxId, UserId, WorkspaceId};
 
 use super::entity::outbox;
@@ -29,6 +30,16 @@ pub enum EmailSubject {
     Invitation { workspace: WorkspaceId, invitation: InvitationId, issue: i32 },
     /// An issue of an account's password resets. `None`: the address has no account, and nothing is sent.
     PasswordReset { user: Option<UserId>, issue: i32 },
+}
+
+impl EmailSubject {
+    /// The workspace that the e-mail belongs to, if any.
+    pub fn workspace(self) -> Option<WorkspaceId> {
+        match self {
+            EmailSubject::Invitation { workspace, .. } => Some(workspace),
+            EmailSubject::PasswordReset { .. } => None,
+        }
+    }
 }
 
 /// An e-mail that a worker has claimed.
@@ -52,21 +63,6 @@ pub enum Settlement {
 }
 
 impl Store {
-    /// E-mails that are due at `now`, oldest first, with the workspace that they belong to.
-    pub async fn due_emails(&self, now: Timestamp, limit: u64) -> Result<Vec<(OutboxId, Option<WorkspaceId>)>> {
-        let rows: Vec<(Uuid, Option<Uuid>)> = outbox::Entity::find()
-            .select_only()
-            .columns([O::Id, O::WorkspaceId])
-            .filter(due(now))
-            .order_by_asc(O::NextAttemptAt)
-            .limit(limit)
-            .into_tuple()
-            .all(self.reader())
-            .await
-            .map_err(refused)?;
-        Ok(rows.into_iter().map(|(id, workspace)| (OutboxId::new(id), workspace.map(WorkspaceId::new))).collect())
-    }
-
     /// When the next e-mail is due, if any waits.
     pub async fn next_email_due(&self) -> Result<Option<Timestamp>> {
         let row: Option<(i64, Option<i64>)> = outbox::Entity::find()
@@ -114,29 +110,47 @@ impl Write {
         Ok(())
     }
 
-    /// Claims an e-mail until `until`, unless it is settled, claimed by another worker, or not due any more.
-    pub async fn lease_email(&mut self, id: OutboxId, until: Timestamp) -> Result<Option<LeasedEmail>> {
-        let lease_id = new_uuid(self.op.now);
-        let claimed = outbox::Entity::update_many()
-            .col_expr(O::LeaseId, Expr::value(lease_id))
-            .col_expr(O::LeasedUntil, Expr::value(until.as_micros()))
-            .filter(O::Id.eq(id.uuid()))
+    /// Claims e-mails that are due until `until`, oldest first, but for those that another worker is claiming now.
+    pub async fn lease_emails(&mut self, most: u64, until: Timestamp) -> Result<Vec<LeasedEmail>> {
+        let rows = outbox::Entity::find()
             .filter(due(self.op.now))
-            .exec(&self.txn)
+            .order_by_asc(O::NextAttemptAt)
+            .limit(most)
+            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+            .all(&self.txn)
             .await
             .map_err(refused)?;
-        if claimed.rows_affected == 0 {
-            return Ok(None);
+        let mut leased = Vec::with_capacity(rows.len());
+        for row in rows {
+            let lease_id = new_uuid(self.op.now);
+            outbox::Entity::update_many()
+                .col_expr(O::LeaseId, Expr::value(lease_id))
+                .col_expr(O::LeasedUntil, Expr::value(until.as_micros()))
+                .filter(O::Id.eq(row.id))
+                .exec(&self.txn)
+                .await
+                .map_err(refused)?;
+            leased.push(LeasedEmail {
+                outbox_id: OutboxId::new(row.id),
+                subject: subject_of(&row)?,
+                lease_id,
+                attempt_count: row.attempt_count,
+                create_time: Timestamp::from_micros(row.created_at),
+            });
         }
-        let row = outbox::Entity::find_by_id(id.uuid()).one(&self.txn).await.map_err(refused)?;
-        let row = row.ok_or_else(|| Error::internal("a claimed e-mail is gone"))?;
-        Ok(Some(LeasedEmail {
-            outbox_id: id,
-            subject: subject_of(&row)?,
-            lease_id,
-            attempt_count: row.attempt_count,
-            create_time: Timestamp::from_micros(row.created_at),
-        }))
+        Ok(leased)
+    }
+
+    /// Whether an e-mail is still claimed by this lease. Its row is not locked: whoever holds the lease settles it.
+    pub async fn holds_lease(&self, email: &LeasedEmail) -> Result<bool> {
+        let row = outbox::Entity::find()
+            .filter(O::Id.eq(email.outbox_id.uuid()))
+            .filter(O::LeaseId.eq(email.lease_id))
+            .filter(O::LeasedUntil.gt(self.op.now.as_micros()))
+            .one(&self.txn)
+            .await
+            .map_err(refused)?;
+        Ok(row.is_some())
     }
 
     /// Settles a claimed e-mail. Answers whether the lease was still ours; if not, somebody else answers for it now.

@@ -16,6 +16,12 @@ use invitation::Column as I;
 use outbox::Column as O;
 
 impl Write {
+    /// Lets only one transaction at a time count what an address was sent, whichever workspace it is of. Comes after the
+    /// lock on the workspace and before that on a user.
+    pub async fn lock_recipient(&mut self, recipient: &EmailAddress) -> Result<()> {
+        self.lock_name("recipient", recipient.as_str()).await
+    }
+
     /// Refuses one more invitation of a workspace over its quota. What the operator hands over does not count.
     pub async fn require_workspace_quota(&self, workspace: WorkspaceId, quota: Quota) -> Result<()> {
         let sent = invitation::Entity::find()
@@ -36,7 +42,7 @@ impl Write {
         self.require_quota(sent, O::CreatedAt, quota).await
     }
 
-    /// Refuses one more invitation to an address over its quota, whichever workspace sends it. Password resets do not
+    /// Refuses one more invitation to an address over its quota, whichever workspace sends it. The recipient is locked. Password resets do not
     /// count here: anybody can ask for them, and could keep an address from being invited.
     pub async fn require_recipient_quota(&self, recipient: &EmailAddress, quota: Quota) -> Result<()> {
         let sent =

@@ -1,7 +1,7 @@
 //! Service keys: the credentials of other internal services.
 
-use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 
 use crate::authz::ServiceScope;
 use crate::clock::Timestamp;
@@ -11,7 +11,7 @@ use crate::model::{ServiceKeyId, WorkspaceId};
 
 use super::access::{scope_bits, scopes_of};
 use super::entity::service_key;
-use super::error::{is_unique_violation, refused};
+use super::error::refused;
 use super::{Store, Write};
 
 use service_key::Column as K;
@@ -62,9 +62,12 @@ impl Write {
             revoked_at: Set(None),
             last_used_at: Set(None),
         };
-        match service_key::Entity::insert(row).exec_without_returning(&self.txn).await {
-            Ok(_) => Ok(true),
-            Err(error) if is_unique_violation(&error) => Ok(false),
+        // An error would end the transaction on PostgreSQL, and with it the question which of the two was violated.
+        let taken = OnConflict::column(K::Name).do_nothing().to_owned();
+        let inserted = service_key::Entity::insert(row).on_conflict(taken).exec_without_returning(&self.txn).await;
+        match inserted {
+            Ok(rows) => Ok(rows > 0),
+            Err(DbErr::RecordNotInserted) => Ok(false),
             Err(error) => Err(refused(error)),
         }
     }

@@ -2,9 +2,10 @@
 
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::ThrottleCounter;
 
 use super::Write;
@@ -17,28 +18,40 @@ use throttle::Column as T;
 pub type ThrottleKey = [u8; 32];
 
 impl Write {
-    pub async fn throttle_counter(&self, key: &ThrottleKey) -> Result<Option<ThrottleCounter>> {
+    /// The counter, which nobody else changes from here to the end of the transaction. One that did not exist is made
+    /// first, already expired: what is not there cannot be locked, and attempts side by side would each find nothing.
+    /// Several are locked in the order of [`ThrottleKind`](crate::model::ThrottleKind).
+    pub async fn lock_throttle_counter(&mut self, key: &ThrottleKey) -> Result<ThrottleCounter> {
+        let fresh = throttle::ActiveModel {
+            key: Set(key.to_vec()),
+            count: Set(0),
+            window_start: Set(0),
+            blocked_until: Set(0),
+            expires_at: Set(0),
+        };
+        let keep = OnConflict::column(T::Key).value(T::Count, Expr::col((throttle::Entity, T::Count))).to_owned();
+        throttle::Entity::insert(fresh).on_conflict(keep).exec_without_returning(&self.txn).await.map_err(refused)?;
         let row = throttle::Entity::find_by_id(key.to_vec()).one(&self.txn).await.map_err(refused)?;
-        Ok(row.map(|row| ThrottleCounter {
+        let row = row.ok_or_else(|| Error::internal("a counter that was locked is gone"))?;
+        Ok(ThrottleCounter {
             count: row.count,
             window_start: Timestamp::from_micros(row.window_start),
             blocked_until: Timestamp::from_micros(row.blocked_until),
             expire_time: Timestamp::from_micros(row.expires_at),
-        }))
+        })
     }
 
+    /// Sets a counter that is locked.
     pub async fn set_throttle_counter(&mut self, key: &ThrottleKey, counter: &ThrottleCounter) -> Result<()> {
-        let row = throttle::ActiveModel {
-            key: Set(key.to_vec()),
-            count: Set(counter.count),
-            window_start: Set(counter.window_start.as_micros()),
-            blocked_until: Set(counter.blocked_until.as_micros()),
-            expires_at: Set(counter.expire_time.as_micros()),
-        };
-        let replace = OnConflict::column(T::Key)
-            .update_columns([T::Count, T::WindowStart, T::BlockedUntil, T::ExpiresAt])
-            .to_owned();
-        throttle::Entity::insert(row).on_conflict(replace).exec_without_returning(&self.txn).await.map_err(refused)?;
+        throttle::Entity::update_many()
+            .col_expr(T::Count, Expr::value(counter.count))
+            .col_expr(T::WindowStart, Expr::value(counter.window_start.as_micros()))
+            .col_expr(T::BlockedUntil, Expr::value(counter.blocked_until.as_micros()))
+            .col_expr(T::ExpiresAt, Expr::value(counter.expire_time.as_micros()))
+            .filter(T::Key.eq(key.to_vec()))
+            .exec(&self.txn)
+            .await
+            .map_err(refused)?;
         Ok(())
     }
 
@@ -60,4 +73,13 @@ impl Write {
         throttle::Entity::delete_many().filter(T::Key.eq(key.to_vec())).exec(&self.txn).await.map_err(refused)?;
         Ok(())
     }
+}
+
+/// The row that stands for a name of some kind. It is swept like any counter.
+pub(super) fn name_key(kind: &'static str, name: &str) -> ThrottleKey {
+    let mut hash = Sha256::new();
+    hash.update(kind);
+    hash.update([0]);
+    hash.update(name);
+    hash.finalize().into()
 }

@@ -6,63 +6,80 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, SEND_LIMIT, retrying};
+use crate::app::{App, SEND_LIMIT};
 use crate::error::Result;
 use crate::mail::Mailer;
-use crate::model::{OutboxId, WorkspaceId};
+use crate::store::LeasedEmail;
 
 /// E-mails on their way at once.
-const CONCURRENCY: u64 = 8;
+const CONCURRENCY: usize = 8;
 /// How long the worker sleeps at the most: what another process queued is found by then.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// New e-mail wakes the worker at once; this is for what failed and is due again.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(500);
 
-/// Sends for as long as it is not stopped.
+/// Sends for as long as it is not stopped. One slow conversation holds up no other e-mail while there are places left.
 pub async fn run(app: App, mailer: Arc<Mailer>, stop: CancellationToken) {
+    let mut sending = JoinSet::new();
     while !stop.is_cancelled() {
-        match deliver_due(&app, &mailer).await {
-            Ok(0) => {}
-            Ok(_) => continue,
-            Err(error) => {
-                tracing::warn!(%error, cause = error.cause().map(tracing::field::display), "the outbox cannot be read")
-            }
+        if let Err(error) = start_due(&app, &mailer, &mut sending).await {
+            tracing::warn!(%error, cause = error.cause().map(tracing::field::display), "the outbox cannot be read");
         }
+        let full = sending.len() >= CONCURRENCY;
         let next = app.next_email_in().await.ok().flatten().unwrap_or(LONGEST_SLEEP);
         tokio::select! {
             () = stop.cancelled() => {}
-            () = app.outbox_filled() => {}
-            () = tokio::time::sleep(next.clamp(SHORTEST_SLEEP, LONGEST_SLEEP)) => {}
+            () = app.outbox_filled(), if !full => {}
+            Some(done) = sending.join_next() => report(done),
+            () = tokio::time::sleep(next.clamp(SHORTEST_SLEEP, LONGEST_SLEEP)), if !full => {}
         }
     }
-}
-
-/// Sends the e-mails that are due, a batch at most. Answers how many were tried.
-pub async fn deliver_due(app: &App, mailer: &Arc<Mailer>) -> Result<usize> {
-    let due = app.due_emails(CONCURRENCY).await?;
-    let mut sending = JoinSet::new();
-    for (id, workspace) in due {
-        sending.spawn(deliver(app.clone(), Arc::clone(mailer), id, workspace));
-    }
-    let mut tried = 0;
     while let Some(done) = sending.join_next().await {
-        match done {
-            Ok(Ok(sent)) => tried += usize::from(sent),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, cause = error.cause().map(tracing::field::display), "an e-mail could not be handled")
-            }
-            Err(error) => tracing::error!(%error, "sending an e-mail panicked"),
-        }
+        report(done);
     }
-    Ok(tried)
 }
 
-async fn deliver(app: App, mailer: Arc<Mailer>, id: OutboxId, workspace: Option<WorkspaceId>) -> Result<bool> {
-    let Some(outgoing) = retrying(|| app.claim_email(id, workspace)).await? else {
-        return Ok(false);
+/// Sends the e-mails that are due now, a batch at most. Answers how many were tried.
+pub async fn deliver_due(app: &App, mailer: &Arc<Mailer>) -> Result<usize> {
+    let mut sending = JoinSet::new();
+    let started = start_due(app, mailer, &mut sending).await?;
+    while let Some(done) = sending.join_next().await {
+        report(done);
+    }
+    Ok(started)
+}
+
+/// Claims as many e-mails as there are places for and begins to send them.
+async fn start_due(app: &App, mailer: &Arc<Mailer>, sending: &mut JoinSet<Result<()>>) -> Result<usize> {
+    let places = CONCURRENCY.saturating_sub(sending.len());
+    if places == 0 {
+        return Ok(0);
+    }
+    let claimed = app.claim_emails(places).await?;
+    let started = claimed.len();
+    for lease in claimed {
+        sending.spawn(deliver(app.clone(), Arc::clone(mailer), lease));
+    }
+    Ok(started)
+}
+
+fn report(done: std::result::Result<Result<()>, JoinError>) {
+    match done {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(%error, cause = error.cause().map(tracing::field::display), "an e-mail could not be handled")
+        }
+        Err(error) => tracing::error!(%error, "sending an e-mail panicked"),
+    }
+}
+
+async fn deliver(app: App, mailer: Arc<Mailer>, lease: LeasedEmail) -> Result<()> {
+    let id = lease.outbox_id;
+    let Some(outgoing) = app.mint_email(&lease).await? else {
+        return Ok(());
     };
     let outcome = mailer.send(&outgoing.email, SEND_LIMIT).await;
     if let Err(error) = &outcome {
@@ -71,6 +88,5 @@ async fn deliver(app: App, mailer: Arc<Mailer>, id: OutboxId, workspace: Option<
         // The server's own words may name the recipient.
         tracing::debug!(outbox_id = %id, source, "why an e-mail was not sent");
     }
-    retrying(|| app.settle_email(&outgoing, &outcome)).await?;
-    Ok(true)
+    app.settle_email(&outgoing, &outcome).await
 }

@@ -230,8 +230,7 @@ async fn a_reset_link_whose_mail_certainly_reached_nobody_is_taken_back() {
     let owner = world.workspace("Acme", "owner@acme.example").await;
     let request = v1::RequestPasswordResetRequest { email: owner.email.clone() };
     world.nobody().passwords().request_password_reset(request).await.unwrap();
-    let (id, workspace) = world.app.due_emails(1).await.unwrap()[0];
-    let claimed = world.app.claim_email(id, workspace).await.unwrap().unwrap();
+    let claimed = world.claim_email().await;
     let link = reset_token_in(&claimed.email.text);
     fs::write(world.mail_folder(), "a file where the folder would be").unwrap();
     let outcome = world.mailer.send(&claimed.email, Duration::from_secs(9)).await;

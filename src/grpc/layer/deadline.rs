@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::{HeaderMap, Request, Response};
 use tonic::body::Body;
 
+use crate::clock::deadline_in;
 use crate::error::{Error, Reason};
 use crate::grpc::call::Call;
 
@@ -28,7 +29,11 @@ impl Around for Deadline {
         let call = request.extensions().get::<Call>().cloned();
         let wanted = requested(request.headers()).map(|wanted| wanted.saturating_sub(MARGIN));
         let limit = wanted.unwrap_or(self.longest).min(self.longest);
-        match (tokio::time::timeout(limit, proceed(request, next)).await, call) {
+        let deadline = deadline_in(limit);
+        if let Some(call) = &call {
+            call.set_deadline(deadline);
+        }
+        match (tokio::time::timeout_at(deadline, proceed(request, next)).await, call) {
             (Ok(response), _) => response,
             (Err(_), Some(call)) => call.refuse(&Error::new(Reason::Deadline)).into_http(),
             (Err(_), None) => crate::grpc::status::of(&Reason::Deadline.into(), uuid::Uuid::nil()).into_http(),

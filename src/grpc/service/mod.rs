@@ -47,7 +47,7 @@ impl Api {
         let (app, op) = (self.app.clone(), Arc::clone(&admitted.op));
         let call = admitted.call.clone();
         let task = async move {
-            let outcome = retrying(move || act(app.clone(), Arc::clone(&op))).await;
+            let outcome = retrying(op.deadline, move || act(app.clone(), Arc::clone(&op))).await;
             // The call's place among those in work is given back when this is done, and not before.
             drop(call);
             outcome

@@ -27,8 +27,7 @@ async fn an_email_that_was_sent_but_not_settled_goes_out_again_after_its_lease_a
     let invitation_id = created.invitation.unwrap().invitation_id;
 
     // It is claimed and sent, and the process dies.
-    let (id, workspace) = world.app.due_emails(10).await.unwrap().pop().unwrap();
-    let outgoing = world.app.claim_email(id, workspace).await.unwrap().unwrap();
+    let outgoing = world.claim_email().await;
     let folder = format!("file:{}", world.folder().join("mail").display());
     let mailer = Mailer::from_url(&folder.into(), "Rolecall <no-reply@rolecall.example>").unwrap();
     mailer.send(&outgoing.email, Duration::from_secs(60)).await.unwrap();

@@ -63,12 +63,12 @@ pub fn orders(count: usize) -> Vec<Vec<usize>> {
 pub async fn links(world: &World) -> HashMap<String, String> {
     let mut tokens = HashMap::new();
     loop {
-        let due = world.app.due_emails(100).await.unwrap();
-        if due.is_empty() {
+        let claimed = world.app.claim_emails(100).await.unwrap();
+        if claimed.is_empty() {
             return tokens;
         }
-        for (id, workspace) in due {
-            if let Some(outgoing) = world.app.claim_email(id, workspace).await.unwrap() {
+        for lease in claimed {
+            if let Some(outgoing) = world.app.mint_email(&lease).await.unwrap() {
                 tokens.insert(outgoing.email.to.clone(), token_in(&outgoing.email.text));
                 world.app.settle_email(&outgoing, &Ok(())).await.unwrap();
             }

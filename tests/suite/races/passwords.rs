@@ -27,8 +27,7 @@ async fn signs_in(world: &World, email: &str, password: &str) -> bool {
 async fn reset_link(world: &World, email: &str) -> String {
     let request = v1::RequestPasswordResetRequest { email: email.into() };
     ok(world.nobody().passwords().request_password_reset(request).await);
-    let (id, workspace) = world.app.due_emails(1).await.unwrap()[0];
-    let outgoing = world.app.claim_email(id, workspace).await.unwrap().unwrap();
+    let outgoing = world.claim_email().await;
     world.app.settle_email(&outgoing, &Ok(())).await.unwrap();
     reset_token_in(&outgoing.email.text)
 }

@@ -9,10 +9,10 @@ use rolecall::authz::ServiceScope;
 use rolecall::config::Quota;
 use rolecall::crypto::{TokenKind, new_uuid};
 use rolecall::model::{
-    AuditAction, AuditFilter, INVITATION_LIFETIME, InvitationId, InvitationState, OutboxId, PageRequest, Position, Role,
+    AuditAction, AuditFilter, INVITATION_LIFETIME, InvitationId, InvitationState, PageRequest, Position, Role,
 };
 use rolecall::store::{
-    EmailSubject, InvitationFilter, MemberFilter, NewInvitation, RequestKey, Settlement, SweepLimits,
+    EmailSubject, InvitationFilter, MemberFilter, NewInvitation, RequestKey, Settlement, SweepKind, SweepLimits,
 };
 
 use super::scene::{Fresh, LIFETIME, NOW, Scene, Seat, address, name, new_session};
@@ -69,8 +69,8 @@ async fn callers(book: &mut Book, scene: &Scene, owner: &Seat) {
     let op = scene.op_by(owner, "/rolecall.v1.UserService/ListUsers").await;
     book.add("a write of a session", store.write(&op)).await;
     let mut tx = scene.system(NOW).await;
-    book.add("sessions that were used", tx.touch_sessions(&[owner.session], NOW.plus(SECOND))).await;
-    book.add("service keys that were used", tx.touch_service_keys(&[key], NOW)).await;
+    book.add("sessions that were used", tx.touch_sessions(&[(owner.session, NOW.plus(SECOND))])).await;
+    book.add("service keys that were used", tx.touch_service_keys(&[(key, NOW)])).await;
 }
 
 async fn people(book: &mut Book, scene: &Scene, owner: &Seat) {
@@ -190,15 +190,15 @@ async fn upkeep(book: &mut Book, scene: &Scene, owner: &Seat) {
     tx.insert_reset_link(reset, owner.user, 0, NOW.plus(DAY)).await.unwrap();
     tx.commit().await.unwrap();
     book.add("a reset by its link", scene.store.reset_link(reset, NOW)).await;
-    let due: Vec<(OutboxId, _)> = book.add("e-mails that are due", scene.store.due_emails(NOW, 10)).await;
     book.add("the next e-mail", scene.store.next_email_due()).await;
 
     let mut tx = scene.system(NOW).await;
-    let lease = book.add("the claim of an e-mail", tx.lease_email(due[0].0, NOW.plus(SECOND))).await.unwrap();
-    book.add("the end of an e-mail", tx.settle_email(&lease, true, Settlement::Done)).await;
+    let leases = book.add("the claim of e-mails", tx.lease_emails(10, NOW.plus(SECOND))).await;
+    book.add("whether a claim stands", tx.holds_lease(&leases[0])).await;
+    book.add("the end of an e-mail", tx.settle_email(&leases[0], true, Settlement::Done)).await;
     let request = RequestKey::new(owner.workspace.uuid(), "CreateInvitation", new_uuid(NOW), &[]);
     book.add("an earlier request", tx.recall_request(&request)).await;
-    book.add("a counter of guesses", tx.throttle_counter(&[0; 32])).await;
+    book.add("a counter of guesses", tx.lock_throttle_counter(&[0; 32])).await;
     let limits = SweepLimits {
         lifetime: LIFETIME,
         ended_sessions: Duration::ZERO,
@@ -207,7 +207,9 @@ async fn upkeep(book: &mut Book, scene: &Scene, owner: &Seat) {
         audit_events: DAY,
         batch: 500,
     };
-    book.add("sweeping", tx.sweep(&limits)).await;
+    for kind in SweepKind::ALL {
+        book.add(&format!("sweeping {kind:?}"), tx.sweep(kind, &limits)).await;
+    }
 }
 
 /// The plan of one statement, a step a line.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rolecall::app::{App, AppConfig};
+use rolecall::app::{App, AppConfig, OutgoingEmail};
 use rolecall::authz::ServiceScope;
 use rolecall::clock::{Clock, ManualClock, Timestamp};
 use rolecall::config::{DatabaseConfig, GrpcConfig, LinkConfig, QuotaConfig, SecurityConfig};
@@ -306,6 +306,12 @@ impl World {
             expire_time: None,
         };
         self.app.create_service_key(&key).await.unwrap().expose_secret().to_owned()
+    }
+
+    /// Claims the e-mail that is due first, with its link, as a worker does before it sends.
+    pub async fn claim_email(&self) -> OutgoingEmail {
+        let lease = self.app.claim_emails(1).await.unwrap().pop().unwrap();
+        self.app.mint_email(&lease).await.unwrap().unwrap()
     }
 
     /// Sends all mail that is due.
