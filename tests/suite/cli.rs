@@ -3,13 +3,16 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::support::{Child, rolecall};
+use crate::support::{Child, Mode, Place, mode, rolecall};
 
 /// Exit status, standard output and standard error of a command on this database.
-fn run(database: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
-    let url = format!("sqlite://{}", database.display());
+fn run(place: &Place, arguments: &[&str]) -> (Option<i32>, String, String) {
+    run_at(&place.url(), place.folder(), arguments)
+}
+
+fn run_at(url: &str, folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = rolecall(arguments);
-    command.env("ROLECALL_DATABASE_URL", url).env("ROLECALL_LOG", "warn").current_dir(database.parent().unwrap());
+    command.env("ROLECALL_DATABASE_URL", url).env("ROLECALL_LOG", "warn").current_dir(folder);
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
@@ -24,17 +27,19 @@ fn one_line(ran: &(Option<i32>, String, String), status: i32, says: &str) {
 
 #[test]
 fn what_cannot_be_served_is_one_clear_line() {
-    let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
-    let good = at("good.db");
+    let (good, new) = (Place::empty(), Place::empty());
+    let at = |name: &str| good.folder().join(name);
     std::fs::write(at("garbage.db"), [b'x'; 8_192]).unwrap();
     std::fs::create_dir(at("folder.db")).unwrap();
     std::fs::write(at("file"), "").unwrap();
     let serve =
         |more: &[&'static str]| [&["serve", "--grpc-listen", "127.0.0.1:0", "--mail-url", "file:m"], more].concat();
-    one_line(&run(&at("garbage.db"), &serve(&[])), 1, "cannot be opened");
-    one_line(&run(&at("folder.db"), &serve(&[])), 1, "cannot be opened");
-    one_line(&run(&at("new.db"), &serve(&["--no-migrate"])), 1, "schema is old");
+    let bad = |url: &str| run_at(url, good.folder(), &serve(&[]));
+    one_line(&bad("sqlite://garbage.db"), 1, "cannot be opened");
+    one_line(&bad("sqlite://folder.db"), 1, "cannot be opened");
+    one_line(&bad("postgres://user:hunter2@127.0.0.1:1/none"), 1, "database");
+    one_line(&bad("postgres://user:hunter2@127.0.0.1:1/none?hunter2=2"), 2, "--database-url");
+    one_line(&run(&new, &serve(&["--no-migrate"])), 1, "schema is old");
     let mail = |url: &str| run(&good, &["serve", "--grpc-listen", "127.0.0.1:0", "--mail-url", url]);
     one_line(&mail("smtp://user:hunter2@host:port"), 2, "--mail-url");
     one_line(&mail("http://user:hunter2@host"), 2, "--mail-url");
@@ -51,8 +56,7 @@ fn what_cannot_be_served_is_one_clear_line() {
 
 #[test]
 fn a_service_key_is_printed_once_and_its_name_is_never_used_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = folder.path().join("rolecall.db");
+    let database = Place::empty();
     let create = ["service-key", "create", "gateway", "--scope", "check-access"];
     let (code, key, err) = run(&database, &create);
     assert_eq!(code, Some(0), "{err}");
@@ -68,18 +72,17 @@ fn a_service_key_is_printed_once_and_its_name_is_never_used_again() {
 
 #[test]
 fn a_check_of_the_schema_changes_nothing_and_says_how_it_stands() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = folder.path().join("rolecall.db");
-    one_line(&run(&database, &["migrate", "--check"]), 1, "no database");
-    assert!(!database.exists());
-    assert_eq!(run(&database, &["migrate"]).0, Some(0));
+    let database = Place::empty();
+    let says = if mode() == Mode::Sqlite { "there is no database yet" } else { "schema is old" };
+    one_line(&run(&database, &["migrate", "--check"]), 1, says);
+    assert!(run(&database, &["migrate"]).1.starts_with("applied m0001_initial"));
+    assert_eq!(run(&database, &["migrate"]).1, "the schema was up to date\n");
     assert_eq!(run(&database, &["migrate", "--check"]).0, Some(0));
 }
 
 #[test]
 fn bootstrap_prints_one_line_of_json_and_nothing_when_the_workspace_is_there() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = folder.path().join("rolecall.db");
+    let database = Place::empty();
     let bootstrap = ["bootstrap", "--workspace", "Acme", "--owner", "owner@acme.example", "--json", "--if-absent"];
     let (code, out, err) = run(&database, &bootstrap);
     assert_eq!((code, out.lines().count()), (Some(0), 1), "{err}");
@@ -106,15 +109,9 @@ fn help_shows_no_secret_of_the_environment() {
 }
 
 #[tokio::test]
-async fn a_running_server_answers_health_keeps_its_files_private_and_stops_when_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = folder.path().join("data/rolecall.db");
-    let child = Child::serve(&database, &[]);
-    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(database.parent().unwrap()), 0o700);
-    for end in ["", "-wal", "-shm"] {
-        assert_eq!(mode(&database.with_file_name(format!("rolecall.db{end}"))), 0o600, "{end}");
-    }
+async fn a_running_server_answers_health_and_stops_when_told() {
+    let place = Place::empty();
+    let child = Child::serve(&place, &[]);
     let health = |address: &str| rolecall(&["health", "--grpc-listen", address]).output().unwrap();
     let address = child.address.clone();
     let answer = health(&address);
@@ -123,4 +120,19 @@ async fn a_running_server_answers_health_keeps_its_files_private_and_stops_when_
     let answer = health(&address);
     assert_eq!(answer.status.code(), Some(1));
     assert_eq!(String::from_utf8(answer.stderr).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn a_running_server_keeps_its_files_private() {
+    let place = Place::empty();
+    let url = format!("sqlite://{}", place.folder().join("data/rolecall.db").display());
+    let mail = format!("file:{}", place.mail().display());
+    let serve = ["serve", "--database-url", &url, "--mail-url", &mail, "--grpc-listen", "127.0.0.1:0"];
+    let child = Child::spawn(rolecall(&serve));
+    let mode = |path: &str| std::fs::metadata(place.folder().join(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("data"), 0o700);
+    for end in ["", "-wal", "-shm"] {
+        assert_eq!(mode(&format!("data/rolecall.db{end}")), 0o600, "{end}");
+    }
+    assert_eq!(child.terminate(), Some(0));
 }

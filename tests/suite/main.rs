@@ -11,6 +11,7 @@
 mod access_matrix;
 mod cli;
 mod command_line;
+mod databases;
 mod faults;
 mod flows;
 mod hostile;

@@ -1,6 +1,5 @@
 //! Every reason of the contract has something that produces it, with the code of the contract's table.
 
-use std::fs;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 use tonic_prost::ProstCodec;
 
-use crate::support::{As, PASSWORD, Person, Refused, World, blob, ok, refused};
+use crate::support::{As, PASSWORD, Person, Refused, World, hex, ok, refused};
 
 const WRONG: &str = "violet kettle orbit 78 lamp";
 const NOBODY: &str = "7d4a2f60-8c1b-4e0a-9d3f-2b6c5e8f1a90";
@@ -151,7 +150,7 @@ fn produce(reason: Reason) -> Producing {
         Reason::InviterNotEntitled => with(async |w, o| {
             let ada = w.join(o, "ada@acme.example", Role::Admin).await;
             let token = w.invite(&ada, "gil@acme.example", Role::Agent).await;
-            let lower = format!("UPDATE membership SET role = 1 WHERE user_id = {}", blob(&ada.user_id));
+            let lower = format!("UPDATE membership SET role = 1 WHERE hex(user_id) = '{}'", hex(&ada.user_id));
             w.outside().await.run(&lower).await;
             refused(w.nobody().accept(&token, "Gil", PASSWORD).await)
         }),
@@ -194,7 +193,7 @@ fn produce(reason: Reason) -> Producing {
         Reason::Overloaded => with(overloaded),
         Reason::Conflict => with(conflict),
         Reason::DatabaseUnavailable => with(async |w, o| {
-            fs::remove_file(w.database()).unwrap();
+            w.place().take_away();
             refused(w.by(o).leave().await)
         }),
         Reason::Deadline => with(deadline),
@@ -263,7 +262,7 @@ async fn another_server(world: &World, owner: &Person, configure: impl FnOnce(&m
 /// Another program holds the write lock for longer than the call may take.
 async fn deadline(world: &World, owner: &Person) -> Refused {
     let hasty = another_server(world, owner, |config| config.max_call_time = Duration::from_millis(20)).await;
-    let mut other = world.outside().await;
+    let other = world.outside().await;
     other.lock().await;
     let refusal = refused(hasty.call_myself("Olga").await);
     other.run("COMMIT").await;
@@ -273,7 +272,7 @@ async fn deadline(world: &World, owner: &Person) -> Refused {
 /// A server that takes one call at a time has one that waits for another program's lock.
 async fn overloaded(world: &World, owner: &Person) -> Refused {
     let narrow = another_server(world, owner, |config| config.max_calls_in_flight = 1).await;
-    let mut other = world.outside().await;
+    let other = world.outside().await;
     other.lock().await;
     let held = narrow.call_myself("Olga");
     let second = async {
@@ -294,10 +293,16 @@ async fn overloaded(world: &World, owner: &Person) -> Refused {
 
 /// A rival who invites the same person a moment earlier, on every try.
 async fn conflict(world: &World, owner: &Person) -> Refused {
-    let rival = "CREATE TRIGGER rival BEFORE INSERT ON invitation BEGIN \
-        INSERT INTO invitation SELECT randomblob(16), NEW.workspace_id, NEW.email, NEW.role, NEW.issue, NEW.invited_by, \
-        NEW.created_at, NEW.expires_at, NULL, NULL, NULL, 0, 0, NULL, 0, NULL, ''; END";
-    world.outside().await.run(rival).await;
+    let insert = "INSERT INTO invitation VALUES (randomblob(16), NEW.workspace_id, NEW.email, NEW.role, NEW.issue, \
+        NEW.invited_by, NEW.created_at, NEW.expires_at, NULL, NULL, NULL, false, false, NULL, 0, NULL, '')";
+    let sqlite = format!("CREATE TRIGGER rival BEFORE INSERT ON invitation BEGIN {insert}; END");
+    let postgres = format!(
+        "CREATE FUNCTION rival() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {insert}; RETURN NEW; END $$;
+         ALTER FUNCTION rival SET search_path = public, tests;
+         CREATE TRIGGER rival BEFORE INSERT ON invitation FOR EACH ROW WHEN (pg_trigger_depth() = 0)
+             EXECUTE FUNCTION rival()"
+    );
+    world.outside().await.run_either(&sqlite, &postgres).await;
     let refusal = refused(world.by(owner).create_invitation("gil@acme.example", Role::Agent).await);
     assert_eq!(world.outside().await.number("SELECT count(*) FROM invitation").await, 1);
     refusal

@@ -9,7 +9,7 @@ use rolecall::model::{EmailAddress, Name, Role};
 use tonic::{Request, Response, Status};
 
 use crate::races::{change_role, create, some_while, yields};
-use crate::support::{As, Database, Dice, Person, World, hex, ok};
+use crate::support::{As, Dice, Person, World, hex, ok};
 
 const HANGERS_UP: usize = 8;
 const CALLS_EACH: usize = 400;
@@ -55,7 +55,7 @@ async fn assert_writes_are_seen(world: &World, owner: &Person, gil: &Person) {
     for number in 0..40 {
         let role = [Role::Agent, Role::Manager][number % 2];
         world.by(owner).users().change_user_role(change_role(&gil.user_id, role)).await.unwrap();
-        let fresh = Database::open(&world.database()).await;
+        let fresh = world.outside().await;
         let query = format!("SELECT role FROM membership WHERE hex(user_id) = '{}'", hex(&gil.user_id));
         assert_eq!(fresh.number(&query).await, i64::from(role.number()), "an acknowledged change is not there");
         fresh.close().await;
@@ -85,7 +85,7 @@ async fn clients_that_hang_up_leave_nothing_half_done_and_no_broken_connection()
         task.await.unwrap();
     }
     let answered = answered.load(Ordering::SeqCst);
-    let database = Database::open(&world.database()).await;
+    let database = world.outside().await;
     let changes = "SELECT count(*) FROM audit_event WHERE action IN (2, 3, 7, 10)";
     assert!(answered < HANGERS_UP * CALLS_EACH / 2, "hardly anybody hung up: {answered} were answered");
     assert!(database.number(changes).await > 100, "hardly any call got as far as a change");
@@ -122,7 +122,7 @@ async fn a_use_case_that_is_dropped_anywhere_is_done_as_a_whole_or_not_at_all() 
         done.extend(task.await.unwrap());
     }
     assert!(done.len() < HANGERS_UP * CALLS_EACH * 3 / 4, "hardly any was dropped: {} were done", done.len());
-    let database = Database::open(&world.database()).await;
+    let database = world.outside().await;
     let there = database.texts("SELECT name FROM workspace").await;
     for name in &done {
         assert!(there.contains(name), "{name} was acknowledged and is not there");
@@ -136,7 +136,7 @@ async fn a_use_case_that_is_dropped_anywhere_is_done_as_a_whole_or_not_at_all() 
 async fn a_change_that_has_begun_is_made_although_its_caller_has_stopped_waiting() {
     let world = World::start().await;
     let owner = world.workspace("Acme", "owner@acme.example").await;
-    let mut database = world.outside().await;
+    let database = world.outside().await;
     database.lock().await;
     let mut rename = Request::new(v1::UpdateWorkspaceRequest { name: Some("Begun".into()) });
     rename.set_timeout(Duration::from_millis(500));

@@ -3,14 +3,14 @@
 use super::load::Client;
 use super::scene::Scene;
 use crate::races::yields;
-use crate::support::{Database, Dice};
+use crate::support::Dice;
 
 const KILLS: usize = 55;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_killed_again_and_again_keeps_all_that_it_acknowledged_and_no_half_state() {
     let (mut scene, mut child) = Scene::set().await;
-    let database = Database::open(&scene.database()).await;
+    let database = scene.outside().await;
     let mut dice = Dice::new(0xdead);
     let (mut in_flight, mut lost) = (Vec::new(), 0);
     for kill in 0..KILLS {

@@ -147,8 +147,9 @@ pub enum InvitationIs {
 
 impl Seen {
     pub async fn look(database: &Database) -> Self {
-        let members: Vec<(String, String, i32, String, bool)> =
-            database.rows("SELECT email, hex(user_id), role, display_name, removed_at IS NULL FROM membership").await;
+        let members: Vec<(String, String, i32, String, bool)> = database
+            .rows("SELECT email, hex(user_id), CAST(role AS integer), display_name, removed_at IS NULL FROM membership")
+            .await;
         let invitations: Vec<(String, String, bool, bool)> = database
             .rows("SELECT email, hex(id), accepted_at IS NOT NULL, canceled_at IS NOT NULL FROM invitation")
             .await;

@@ -1,12 +1,12 @@
-//! Several processes on one file.
+//! Several processes on one database.
 
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
 use rolecall::grpc::pb::v1;
 
 use super::scene::Scene;
-use crate::support::{As, Child, Database, outcome, rolecall};
+use crate::support::{As, Child, Database, Place, outcome, rolecall};
 
 /// Runs the program to its end, and answers what it printed.
 fn run(arguments: &[&str]) -> String {
@@ -19,7 +19,7 @@ fn run(arguments: &[&str]) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bootstrap_and_service_key_create_work_beside_a_busy_server() {
     let (mut scene, child) = Scene::set().await;
-    let database = Database::open(&scene.database()).await;
+    let database = scene.outside().await;
     let running = scene.run(&child);
     for number in 0..8 {
         // Each begins while the server is at work.
@@ -47,36 +47,35 @@ async fn bootstrap_and_service_key_create_work_beside_a_busy_server() {
     assert_eq!(child.terminate(), Some(0));
 }
 
-async fn schema(path: &Path) -> Vec<String> {
-    let database = Database::open(path).await;
-    let mut schema = database.texts("SELECT coalesce(sql, name) FROM sqlite_schema ORDER BY type, name").await;
+async fn schema(place: &Place) -> Vec<String> {
+    let database = Database::open(place).await;
+    let mut schema = database.schema().await;
     schema.extend(database.texts("SELECT version FROM seaql_migrations ORDER BY version").await);
     schema
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn six_processes_that_migrate_an_empty_file_at_once_have_no_error_and_make_one_schema() {
-    let folder = tempfile::tempdir().unwrap();
-    let alone = folder.path().join("alone.db");
-    run(&["migrate", "--database-url", &format!("sqlite://{}", alone.display())]);
+async fn six_processes_that_migrate_an_empty_database_at_once_have_no_error_and_make_one_schema() {
+    let alone = Place::empty();
+    run(&["migrate", "--database-url", &alone.url()]);
     let expected = schema(&alone).await;
     assert!(expected.len() > 10);
-    for round in 0..6 {
-        let path: PathBuf = folder.path().join(format!("{round}")).join("rolecall.db");
+    for _ in 0..6 {
+        let place = Arc::new(Place::empty());
         let mut migrating = Vec::new();
         let mut serving = Vec::new();
         for _ in 0..3 {
-            let url = format!("sqlite://{}", path.display());
+            let url = place.url();
             migrating.push(thread::spawn(move || run(&["migrate", "--database-url", &url])));
-            let path = path.clone();
-            serving.push(thread::spawn(move || Child::serve(&path, &[])));
+            let place = Arc::clone(&place);
+            serving.push(thread::spawn(move || Child::serve(&place, &[])));
         }
         for process in migrating {
             process.join().unwrap();
         }
         let servers: Vec<Child> = serving.into_iter().map(|process| process.join().unwrap()).collect();
-        assert_eq!(schema(&path).await, expected);
-        let url = format!("sqlite://{}", path.display());
+        assert_eq!(schema(&place).await, expected);
+        let url = place.url();
         let found = ["bootstrap", "--database-url", &url, "--workspace", "Acme", "--owner", "o@acme.example", "--json"];
         let printed: serde_json::Value = serde_json::from_str(&run(&found)).unwrap();
         for server in servers {

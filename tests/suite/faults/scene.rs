@@ -1,20 +1,19 @@
-//! A workspace in a database file, a server that is started and stopped, and the clients that keep it busy.
+//! A workspace in a database, a server that is started and stopped, and the clients that keep it busy.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use rolecall::grpc::pb::v1;
 use rolecall::model::Role;
-use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::guests::Host;
 use super::load::{Calls, Client, Inviter, Known, Mailbox, Promoter, Renamer, Seen};
 use crate::races::{accept, create};
-use crate::support::{As, Child, Database, Dice, PASSWORD, rolecall};
+use crate::support::{As, Child, Database, Dice, PASSWORD, Place, rolecall};
 
 pub struct Scene {
-    folder: TempDir,
+    place: Place,
     pub clients: Vec<Client>,
 }
 
@@ -27,7 +26,7 @@ pub struct Running {
 impl Scene {
     /// A workspace with an Owner, an Admin, and people to work on. Answers the server too.
     pub async fn set() -> (Self, Child) {
-        let mut scene = Self { folder: tempfile::tempdir().unwrap(), clients: Vec::new() };
+        let mut scene = Self { place: Place::empty(), clients: Vec::new() };
         let bootstrap = rolecall(&[
             "bootstrap",
             "--database-url",
@@ -90,20 +89,21 @@ impl Scene {
         (scene, child)
     }
 
-    pub fn database(&self) -> PathBuf {
-        self.folder.path().join("rolecall.db")
+    /// A connection to the database that does not belong to the server.
+    pub async fn outside(&self) -> Database {
+        Database::open(&self.place).await
     }
 
     fn mail(&self) -> PathBuf {
-        self.folder.path().join("mail")
+        self.place.mail()
     }
 
     pub fn url(&self) -> String {
-        format!("sqlite://{}", self.database().display())
+        self.place.url()
     }
 
     pub fn serve(&self) -> Child {
-        Child::serve(&self.database(), &[])
+        Child::serve(&self.place, &[])
     }
 
     /// Sets all clients to work.

@@ -4,12 +4,12 @@ use std::net::TcpStream;
 
 use super::scene::Scene;
 use crate::races::yields;
-use crate::support::{Child, Database, Dice};
+use crate::support::{Child, Dice, Place};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_told_to_stop_under_load_finishes_what_runs_and_loses_nothing() {
     let (mut scene, mut child) = Scene::set().await;
-    let database = Database::open(&scene.database()).await;
+    let database = scene.outside().await;
     let mut dice = Dice::new(15);
     let mut in_flight = Vec::new();
     for _ in 0..8 {
@@ -36,9 +36,9 @@ async fn a_server_that_is_told_to_stop_under_load_finishes_what_runs_and_loses_n
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_told_to_stop_the_moment_it_listens_exits_0() {
-    let folder = tempfile::tempdir().unwrap();
+    let place = Place::empty();
     for _ in 0..20 {
-        let child = Child::serve(&folder.path().join("rolecall.db"), &[]);
+        let child = Child::serve(&place, &[]);
         assert_eq!(child.terminate(), Some(0));
     }
 }

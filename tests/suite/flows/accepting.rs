@@ -5,7 +5,7 @@ use rolecall::model::Role;
 use tonic::Code;
 
 use super::{DAY, HOUR, SECOND};
-use crate::support::{PASSWORD, World, blob, ok, refused};
+use crate::support::{PASSWORD, World, hex, ok, refused};
 
 const WRONG: &str = "violet kettle orbit 78 lamp";
 
@@ -204,12 +204,12 @@ async fn an_invitation_whose_sender_may_not_send_it_any_more_is_refused_even_if_
     let ada = world.join(&owner, "ada@acme.example", Role::Admin).await;
     let lowered = world.invite(&ada, "gil@acme.example", Role::Agent).await;
     // The first lock cancels it in the same transaction, so what the second one holds against is made by hand.
-    let mut database = world.outside().await;
-    let lower = format!("UPDATE membership SET role = 2 WHERE user_id = {}", blob(&ada.user_id));
+    let database = world.outside().await;
+    let lower = format!("UPDATE membership SET role = 2 WHERE hex(user_id) = '{}'", hex(&ada.user_id));
     assert_eq!(database.run(&lower).await, 1);
     let refusal = refused(world.nobody().accept(&lowered, "Gil", PASSWORD).await);
     assert_eq!((refusal.code, refusal.reason()), (Code::FailedPrecondition, "INVITER_NOT_ENTITLED"));
-    let end = format!("UPDATE membership SET role = 3, removed_at = 1 WHERE user_id = {}", blob(&ada.user_id));
+    let end = format!("UPDATE membership SET role = 3, removed_at = 1 WHERE hex(user_id) = '{}'", hex(&ada.user_id));
     assert_eq!(database.run(&end).await, 1);
     assert_eq!(refused(world.nobody().accept(&lowered, "Gil", PASSWORD).await).reason(), "INVITER_NOT_ENTITLED");
     let users = ok(world.by(&owner).users().list_users(v1::ListUsersRequest::default()).await).users;
@@ -224,7 +224,7 @@ async fn a_member_who_is_still_invited_keeps_the_role_and_the_link_is_refused() 
     ok(world.by(&owner).remove(&gil.user_id).await);
     let token = world.invite(&owner, &gil.email, Role::Agent).await;
     // No member is invited and no invited address joins in another way, so this is made by hand.
-    let back = format!("UPDATE membership SET removed_at = NULL WHERE user_id = {}", blob(&gil.user_id));
+    let back = format!("UPDATE membership SET removed_at = NULL WHERE hex(user_id) = '{}'", hex(&gil.user_id));
     assert_eq!(world.outside().await.run(&back).await, 1);
     assert_eq!(refused(world.nobody().accept(&token, "", PASSWORD).await).reason(), "ALREADY_MEMBER");
     let user = ok(world.by(&owner).get_user(&gil.user_id).await).user.unwrap();

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use rolecall::model::Role;
 
-use crate::support::{Child, Mail, PASSWORD, ok, refused, rolecall};
+use crate::support::{Child, Mail, PASSWORD, Place, ok, refused, rolecall};
 
 /// Debian's `faketime`.
 const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
@@ -36,9 +36,8 @@ async fn the_running_program_takes_an_invitation_a_second_before_its_end_and_not
         Path::new(LIBRARY).exists(),
         "libfaketime is missing: scripts/test installs it (Debian's package faketime)"
     );
-    let folder = tempfile::tempdir().unwrap();
-    let (database, clock) = (folder.path().join("rolecall.db"), folder.path().join("clock"));
-    let (url, mail) = (format!("sqlite://{}", database.display()), folder.path().join("mail"));
+    let place = Place::empty();
+    let (clock, url, mail) = (place.folder().join("clock"), place.url(), place.mail());
     set(&clock, "2026-03-01 12:00:00");
     let bootstrap = ["bootstrap", "--database-url", &url, "--workspace", "Acme", "--owner", "o@acme.example", "--json"];
     let printed = at_the_time_of(&clock, &bootstrap).output().unwrap();

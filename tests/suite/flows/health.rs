@@ -24,7 +24,7 @@ async fn without_its_database_no_service_serves_and_no_write_is_acknowledged() {
         assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving, "{service}");
         watched.push(watch);
     }
-    fs::remove_file(world.database()).unwrap();
+    world.place().take_away();
     for watch in &mut watched {
         assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
     }
@@ -37,11 +37,11 @@ async fn without_its_database_no_service_serves_and_no_write_is_acknowledged() {
 async fn a_database_that_was_replaced_by_another_file_takes_no_write() {
     let world = World::start().await;
     let owner = world.workspace("Acme", "owner@acme.example").await;
-    let aside = world.folder().join("aside.db");
-    fs::rename(world.database(), &aside).unwrap();
-    fs::copy(&aside, world.database()).unwrap();
+    let (file, aside) = (world.place().file(), world.folder().join("aside.db"));
+    fs::rename(file, &aside).unwrap();
+    fs::copy(&aside, file).unwrap();
     let refusal = refused(world.by(&owner).create_invitation("gil@acme.example", Role::Agent).await);
     assert_eq!((refusal.code, refusal.reason()), (Code::Unavailable, "DATABASE_UNAVAILABLE"));
-    fs::rename(&aside, world.database()).unwrap();
+    fs::rename(&aside, file).unwrap();
     world.by(&owner).create_invitation("gil@acme.example", Role::Agent).await.unwrap();
 }

@@ -5,7 +5,7 @@ use rolecall::model::Role;
 use tonic::Code;
 
 use super::{DAY, HOUR, NOBODY};
-use crate::support::{PASSWORD, Person, World, blob, metadata, ok, refused};
+use crate::support::{PASSWORD, Person, World, hex, metadata, ok, refused};
 
 /// Gil, a member of two workspaces: joined Acme first, Birch second.
 async fn in_two_workspaces(world: &World) -> (Person, Person, Person) {
@@ -43,7 +43,7 @@ async fn a_sign_in_without_a_workspace_goes_where_the_person_signed_in_last() {
 async fn without_a_last_one_it_goes_where_the_person_joined_first() {
     let world = World::start().await;
     let (acme, _, gil) = in_two_workspaces(&world).await;
-    let forget = format!("UPDATE membership SET last_sign_in_at = NULL WHERE user_id = {}", blob(&gil.user_id));
+    let forget = format!("UPDATE membership SET last_sign_in_at = NULL WHERE hex(user_id) = '{}'", hex(&gil.user_id));
     assert_eq!(world.outside().await.run(&forget).await, 2);
     assert_eq!(world.sign_in(&gil.email).await.workspace_id, acme.workspace_id);
 }
@@ -273,9 +273,9 @@ async fn a_session_whose_membership_has_ended_is_dead_even_if_nobody_ended_it() 
     let token = ok(world.by(&gil).switch_to(&birch.workspace_id).await).session_token;
     // The first lock ends the sessions in the same transaction, so what the second one holds against is made by hand.
     let end = format!(
-        "UPDATE membership SET removed_at = 1 WHERE user_id = {} AND workspace_id = {}",
-        blob(&gil.user_id),
-        blob(&birch.workspace_id)
+        "UPDATE membership SET removed_at = 1 WHERE hex(user_id) = '{}' AND hex(workspace_id) = '{}'",
+        hex(&gil.user_id),
+        hex(&birch.workspace_id)
     );
     assert_eq!(world.outside().await.run(&end).await, 1);
     assert_eq!(refused(world.with_token(&token).get_session().await).reason(), "SESSION_ENDED");

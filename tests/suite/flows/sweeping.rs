@@ -131,7 +131,7 @@ async fn a_sweep_goes_on_until_nothing_is_due() {
     let world = World::start().await;
     let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)
         INSERT INTO request_record (owner_id, method, request_id, fingerprint, resource_id, created_at)
-        SELECT randomblob(16), 'CreateInvitation', randomblob(16), randomblob(32), randomblob(16), 0 FROM n";
+        SELECT randomblob(16), 'CreateInvitation', randomblob(16), zeroblob(32), randomblob(16), 0 FROM n";
     assert_eq!(world.outside().await.run(fill).await, 1200);
     assert_eq!(sweep(&world).await, [("requests", 1200)].into());
     assert_eq!(rows(&world, "request_record").await, 0);

@@ -40,7 +40,7 @@ async fn a_call_that_waits_past_its_deadline_says_so_however_many_wait() {
     let invite = v1::CreateInvitationRequest { email: "late@acme.example".into(), ..Default::default() };
     let invite = v1::CreateInvitationRequest { role: Role::Agent.number(), ..invite }.encode_to_vec();
 
-    let mut other = world.outside().await;
+    let other = world.outside().await;
     other.lock().await;
     let mut calls = Vec::new();
     for timeout in ["20m", "35m", "50m", "80m", "120m", "200m", "30000u", "90000000n"].repeat(4) {

@@ -6,7 +6,7 @@ use std::path::Path;
 use rolecall::model::Role;
 use tonic_health::ServingStatus;
 
-use crate::support::{Child, Database, Mail, PASSWORD, ok, rolecall};
+use crate::support::{Child, Database, Mail, PASSWORD, Place, ok, rolecall};
 
 /// All commands that open a database.
 const COMMANDS: [&[&str]; 5] = [
@@ -17,10 +17,10 @@ const COMMANDS: [&[&str]; 5] = [
     &["migrate"],
 ];
 
-fn is_refused(database: &Path, arguments: &[&str], says: &str) {
+fn is_refused(place: &Place, arguments: &[&str], says: &str) {
     let mut command = rolecall(arguments);
-    command.env("ROLECALL_DATABASE_URL", format!("sqlite://{}", database.display())).env("ROLECALL_LOG", "warn");
-    is_one_line(&command.current_dir(database.parent().unwrap()).output().unwrap(), says);
+    command.env("ROLECALL_DATABASE_URL", place.url()).env("ROLECALL_LOG", "warn");
+    is_one_line(&command.current_dir(place.folder()).output().unwrap(), says);
 }
 
 fn is_one_line(output: &std::process::Output, says: &str) {
@@ -35,43 +35,40 @@ fn is_one_line(output: &std::process::Output, says: &str) {
 
 #[tokio::test]
 async fn another_programs_database_is_refused_and_left_as_it_was() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("notes.db");
-    std::fs::write(&file, "").unwrap();
-    let notes = Database::open(&file).await;
-    notes.execute("CREATE TABLE note (text TEXT)").await.unwrap();
-    notes.execute("INSERT INTO note VALUES ('buy milk')").await.unwrap();
+    let place = Place::empty();
+    let file = place.file();
+    std::fs::write(file, "").unwrap();
+    let notes = Database::open(&place).await;
+    notes.run("CREATE TABLE note (text TEXT)").await;
+    notes.run("INSERT INTO note VALUES ('buy milk')").await;
     notes.close().await;
-    let before = std::fs::read(&file).unwrap();
+    let before = std::fs::read(file).unwrap();
     for command in COMMANDS {
-        is_refused(&file, command, "not a Rolecall database");
-        assert!(std::fs::read(&file).unwrap() == before, "{command:?} changed the file");
+        is_refused(&place, command, "not a Rolecall database");
+        assert!(std::fs::read(file).unwrap() == before, "{command:?} changed the file");
     }
-    let mut left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let mut left: Vec<_> = std::fs::read_dir(place.folder()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.retain(|name| name != "mail");
-    assert_eq!(left, ["notes.db"]);
+    assert_eq!(left, ["rolecall.db"]);
 }
 
 #[tokio::test]
 async fn a_schema_of_a_newer_version_is_refused_by_every_command() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("rolecall.db");
-    let url = format!("sqlite://{}", file.display());
-    assert!(rolecall(&["migrate", "--database-url", &url]).output().unwrap().status.success());
-    let database = Database::open(&file).await;
+    let place = Place::empty();
+    assert!(rolecall(&["migrate", "--database-url", &place.url()]).output().unwrap().status.success());
+    let database = Database::open(&place).await;
     database.execute("INSERT INTO seaql_migrations VALUES ('m9999_later', 0)").await.unwrap();
     database.close().await;
     for command in COMMANDS {
-        is_refused(&file, command, "newer version of Rolecall (it has m9999_later)");
+        is_refused(&place, command, "newer version of Rolecall (it has m9999_later)");
     }
-    is_refused(&file, &["migrate", "--check"], "newer version");
+    is_refused(&place, &["migrate", "--check"], "newer version");
 }
 
 #[tokio::test]
 async fn serving_writes_one_line_to_standard_output_and_mail_for_its_owners_eyes_only() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("rolecall.db");
-    let url = format!("sqlite://{}", file.display());
+    let place = Place::empty();
+    let url = place.url();
     let bootstrap = rolecall(&[
         "bootstrap",
         "--database-url",
@@ -84,12 +81,12 @@ async fn serving_writes_one_line_to_standard_output_and_mail_for_its_owners_eyes
     ]);
     let printed = { bootstrap }.output().unwrap().stdout;
     let printed: serde_json::Value = serde_json::from_slice(&printed).unwrap();
-    let child = Child::serve(&file, &[]);
+    let child = Child::serve(&place, &[]);
     let server = child.with_token(None).await;
     let owner = ok(server.accept(printed["invitation_token"].as_str().unwrap(), "Olga", PASSWORD).await);
     let by = server.with(&owner.session_token);
     ok(by.create_invitation("gil@acme.example", Role::Agent).await);
-    let mail = folder.path().join("mail");
+    let mail = place.mail();
     while Mail::all_in(&mail).is_empty() {
         ok(by.get_session().await);
     }

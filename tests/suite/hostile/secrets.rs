@@ -10,7 +10,7 @@ use rolecall::model::Role;
 use serde_json::Value;
 use v1::check_access_request::{Requirement, Subject};
 
-use crate::support::{As, Child, Contract, Database, Mail, PASSWORD, ok, refused, rolecall};
+use crate::support::{As, Child, Contract, Database, Mail, PASSWORD, Place, ok, refused, rolecall};
 
 const WRONG: &str = "wrong plinth umbrella 19 quay";
 const SHORT: &str = "shrt-Qz7";
@@ -49,8 +49,8 @@ fn bent(token: &str) -> String {
 }
 
 /// The main job with everything that goes wrong in it. Answers the tokens that came up.
-async fn play(server: &As, folder: &Path, founding: &str, key: &str) -> Vec<String> {
-    let mails = folder.join("mail");
+async fn play(server: &As, place: &Place, founding: &str, key: &str) -> Vec<String> {
+    let mails = place.mail();
     let owner = ok(server.accept(founding, "Olga Owner", PASSWORD).await);
     let by = server.with(&owner.session_token);
     ok(by.create_invitation("gil@acme.example", Role::Manager).await);
@@ -110,11 +110,13 @@ async fn play(server: &As, folder: &Path, founding: &str, key: &str) -> Vec<Stri
     server.call("/rolecall.v1.SessionService/SignIn", undecodable).await.unwrap_err();
 
     // Trouble of our own: a database that refuses, and mail that cannot be delivered.
-    let database = Database::open(&folder.join("rolecall.db")).await;
-    let broken = "CREATE TRIGGER broken BEFORE INSERT ON session BEGIN SELECT RAISE(ABORT, 'out of order'); END";
-    database.execute(broken).await.unwrap();
+    let database = Database::open(place).await;
+    let sqlite = "CREATE TRIGGER broken BEFORE INSERT ON session BEGIN SELECT RAISE(ABORT, 'out of order'); END";
+    let postgres = "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'out of order'; END $$;
+        CREATE TRIGGER broken BEFORE INSERT ON session EXECUTE FUNCTION broken()";
+    database.run_either(sqlite, postgres).await;
     assert_eq!(refused(server.sign_in("owner@acme.example", OWNERS_NEXT, "").await).reason(), "INTERNAL");
-    database.execute("DROP TRIGGER broken").await.unwrap();
+    database.run_either("DROP TRIGGER broken", "DROP FUNCTION broken CASCADE").await;
     database.close().await;
     std::fs::remove_dir_all(&mails).unwrap();
     std::fs::write(&mails, "").unwrap();
@@ -159,18 +161,10 @@ fn leaks(bytes: &[u8], tokens: &[String]) -> Vec<String> {
     found
 }
 
-fn database_bytes(folder: &Path) -> Vec<u8> {
-    ["", "-wal"]
-        .iter()
-        .flat_map(|end| std::fs::read(folder.join(format!("rolecall.db{end}"))).unwrap_or_default())
-        .collect()
-}
-
 #[tokio::test]
 async fn neither_the_most_talkative_log_nor_the_database_holds_a_token_or_a_password() {
-    let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
-    let url = format!("sqlite://{}", at("rolecall.db").display());
+    let place = Place::empty();
+    let (url, log_file) = (place.url(), place.folder().join("log"));
     let mut log = String::new();
     let bootstrap = ["bootstrap", "--workspace", "Acme", "--owner", "owner@acme.example", "--json"];
     let printed: Value = serde_json::from_str(&operator(&url, &bootstrap, &mut log)).unwrap();
@@ -181,21 +175,25 @@ async fn neither_the_most_talkative_log_nor_the_database_holds_a_token_or_a_pass
         [""; 0]
     );
 
-    let mail = format!("file:{}", at("mail").display());
+    let mail = format!("file:{}", place.mail().display());
     let mut serve = rolecall(&["serve", "--database-url", &url, "--mail-url", &mail, "--grpc-listen", "127.0.0.1:0"]);
-    serve.args(["--log", "trace", "--log-format", "json"]).stderr(std::fs::File::create(at("log")).unwrap());
+    serve.args(["--log", "trace", "--log-format", "json"]).stderr(std::fs::File::create(&log_file).unwrap());
     let child = Child::spawn(serve);
     let server = child.with_token(None).await;
-    let tokens = play(&server, folder.path(), printed["invitation_token"].as_str().unwrap(), &key).await;
+    let tokens = play(&server, &place, printed["invitation_token"].as_str().unwrap(), &key).await;
     drop(server);
-    assert_eq!(leaks(&database_bytes(folder.path()), &tokens), [""; 0], "in the database while it is served");
+    assert_eq!(
+        leaks(&Database::open(&place).await.bytes().await, &tokens),
+        [""; 0],
+        "in the database while it is served"
+    );
     let (status, rest) = tokio::task::spawn_blocking(move || child.finish()).await.unwrap();
     assert_eq!(status, Some(0));
-    log.push_str(&std::fs::read_to_string(at("log")).unwrap());
+    log.push_str(&std::fs::read_to_string(&log_file).unwrap());
 
     assert_eq!(leaks(log.as_bytes(), &tokens), [""; 0], "in the log");
     assert_eq!(leaks(rest.as_bytes(), &tokens), [""; 0], "on standard output");
-    assert_eq!(leaks(&database_bytes(folder.path()), &tokens), [""; 0], "in the database");
+    assert_eq!(leaks(&Database::open(&place).await.bytes().await, &tokens), [""; 0], "in the database");
     for done in ["AcceptInvitation", "SignIn", "ResetPassword", "BatchCheckAccess", "out of order"] {
         assert!(log.contains(done), "the log says nothing of {done}");
     }

@@ -46,7 +46,7 @@ async fn of_64_accepts_of_one_link_one_makes_the_membership_and_the_others_repea
     let world = World::start().await;
     let owner = world.workspace("Acme", "owner@acme.example").await;
     let elsewhere = world.workspace("Elsewhere", "other@acme.example").await;
-    let database = Database::open(&world.database()).await;
+    let database = world.outside().await;
     for round in 0..6 {
         let email = format!("guest-{round}@acme.example");
         if round % 2 == 1 {
@@ -76,7 +76,7 @@ async fn of_64_accepts_of_one_link_one_makes_the_membership_and_the_others_repea
 async fn of_accepts_with_two_passwords_at_once_the_first_sets_it_and_the_other_is_refused() {
     let world = World::start().await;
     let owner = world.workspace("Acme", "owner@acme.example").await;
-    let database = Database::open(&world.database()).await;
+    let database = world.outside().await;
     let mut dice = Dice::new(5);
     for round in 0..12 {
         let email = format!("guest-{round}@acme.example");
@@ -101,7 +101,7 @@ async fn of_accepts_with_two_passwords_at_once_the_first_sets_it_and_the_other_i
 async fn of_64_invitations_of_one_address_one_is_sent_and_the_others_name_it() {
     let world = World::start().await;
     let owner = world.workspace("Acme", "owner@acme.example").await;
-    let database = Database::open(&world.database()).await;
+    let database = world.outside().await;
     for round in 0..6 {
         let email = format!("guest-{round}@acme.example");
         let calls = (0..AT_ONCE).map(|_| {
@@ -133,7 +133,7 @@ async fn a_new_address_that_accepts_in_two_workspaces_at_once_gets_one_account_w
     let world = World::start().await;
     let owners =
         [world.workspace("Acme", "owner@acme.example").await, world.workspace("Elsewhere", "other@acme.example").await];
-    let database = Database::open(&world.database()).await;
+    let database = world.outside().await;
     let mut second = BTreeMap::<String, usize>::new();
     for round in 0..40 {
         let email = format!("guest-{round}@acme.example");
@@ -226,7 +226,7 @@ async fn perform(act: Act, wait: usize, owner: As, nobody: As, id: String, token
 async fn accepting_canceling_and_resending_at_once_answer_and_end_as_in_some_order() {
     let world = World::start().await;
     let owner = world.workspace("Acme", "owner@acme.example").await;
-    let database = Database::open(&world.database()).await;
+    let database = world.outside().await;
     let mut dice = Dice::new(8);
     let mut ends = BTreeMap::<String, usize>::new();
     for round in 0..250 {

@@ -112,7 +112,7 @@ impl Arena {
     async fn open(world: &World, number: usize) -> Self {
         let ada = world.workspace(&format!("Arena {number}"), &format!("ada{number}@acme.example")).await;
         let bob = Self::invite(world, &ada.workspace_id, &format!("bob{number}@acme.example")).await;
-        let database = Database::open(&world.database()).await;
+        let database = world.outside().await;
         Self { owners: [ada, bob], dice: Dice::new(number as u64), database }
     }
 
@@ -129,7 +129,8 @@ impl Arena {
         let rows: Vec<(String, i32, bool)> = self
             .database
             .rows(&format!(
-                "SELECT hex(user_id), role, removed_at IS NULL FROM membership WHERE hex(workspace_id) = '{workspace}'"
+                "SELECT hex(user_id), CAST(role AS integer), removed_at IS NULL FROM membership
+                     WHERE hex(workspace_id) = '{workspace}'"
             ))
             .await;
         Standing([0, 1].map(|one| {
@@ -210,7 +211,7 @@ async fn two_owners_who_demote_remove_and_leave_at_once_always_leave_one_and_ans
     for answer in ["OK", "LAST_OWNER", "OWNER_REQUIRED", "ROLE_TOO_LOW", "SESSION_ENDED", "USER_REMOVED"] {
         assert!(seen.get(answer).is_some_and(|times| *times > 20), "{answer} was hardly seen: {seen:?}");
     }
-    Database::open(&world.database()).await.assert_whole().await;
+    world.outside().await.assert_whole().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

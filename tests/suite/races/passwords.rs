@@ -8,7 +8,7 @@ use tonic::{Response, Status};
 
 use super::sessions::{is_live, join};
 use super::{at_once, create, links, yields};
-use crate::support::{As, Database, Dice, PASSWORD, World, ok, outcome, reset_token_in};
+use crate::support::{As, Dice, PASSWORD, World, ok, outcome, reset_token_in};
 
 const AT_ONCE: usize = 8;
 
@@ -124,7 +124,7 @@ async fn no_session_that_was_begun_with_the_old_password_outlives_its_change() {
     }
     let both = BTreeSet::from(["OK".to_owned(), "INVALID_CREDENTIALS".to_owned()]);
     assert_eq!(seen, [both.clone(), both], "it was never a race");
-    Database::open(&world.database()).await.assert_whole().await;
+    world.outside().await.assert_whole().await;
     world.stop().await;
 }
 

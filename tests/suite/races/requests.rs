@@ -7,7 +7,7 @@ use rolecall::grpc::pb::v1;
 use rolecall::model::Role;
 
 use super::{at_once, create, request_id};
-use crate::support::{Database, World, outcome};
+use crate::support::{World, outcome};
 
 const AT_ONCE: usize = 32;
 
@@ -15,7 +15,7 @@ const AT_ONCE: usize = 32;
 async fn one_request_made_many_times_at_once_invites_and_mails_once_and_so_does_sending_again() {
     let world = World::start().await;
     let owner = world.workspace("Acme", "owner@acme.example").await;
-    let database = Database::open(&world.database()).await;
+    let database = world.outside().await;
     for round in 0..8 {
         let email = format!("guest-{round}@acme.example");
         let caller = world.by(&owner);
@@ -54,7 +54,7 @@ async fn one_request_made_many_times_at_once_invites_and_mails_once_and_so_does_
 async fn one_request_id_for_different_requests_at_once_has_one_effect() {
     let world = World::start().await;
     let owner = world.workspace("Acme", "owner@acme.example").await;
-    let database = Database::open(&world.database()).await;
+    let database = world.outside().await;
     for round in 0..8 {
         let calls = (0..AT_ONCE).map(|number| {
             let caller = world.by(&owner);
@@ -66,7 +66,7 @@ async fn one_request_id_for_different_requests_at_once_has_one_effect() {
         assert_eq!(answers[0], "OK");
         assert!(answers[1..].iter().all(|answer| answer == "REQUEST_ID_REUSED"), "{answers:?}");
     }
-    assert_eq!(database.number("SELECT count(*) FROM invitation WHERE founding = 0").await, 8);
+    assert_eq!(database.number("SELECT count(*) FROM invitation WHERE NOT founding").await, 8);
     database.assert_whole().await;
     world.stop().await;
 }
@@ -76,7 +76,7 @@ async fn one_request_made_many_times_at_once_creates_one_workspace() {
     let world = World::start().await;
     let key = world.service_key("provisioner", &[ServiceScope::ProvisionWorkspaces], None).await;
     let caller = world.with_token(&key);
-    let database = Database::open(&world.database()).await;
+    let database = world.outside().await;
     for round in 0..8 {
         let request = v1::CreateWorkspaceRequest {
             name: format!("Workspace {round}"),

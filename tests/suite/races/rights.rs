@@ -8,7 +8,7 @@ use rolecall::grpc::pb::v1;
 use rolecall::model::Role;
 
 use super::{accept, at_once, change_role, create, links, some_while, yields};
-use crate::support::{As, Database, Dice, PASSWORD, Person, World, hex, outcome};
+use crate::support::{As, Dice, PASSWORD, Person, World, hex, outcome};
 
 const ROUNDS: usize = 40;
 const SENDERS: usize = 4;
@@ -41,7 +41,7 @@ async fn after_a_demotion_or_a_removal_no_invitation_of_theirs_is_left_however_m
     let world = World::start().await;
     let owner = world.workspace("Acme", "owner@acme.example").await;
     let mut admin = back_in(&world, &owner, "adam@acme.example").await;
-    let database = Database::open(&world.database()).await;
+    let database = world.outside().await;
     let mut dice = Dice::new(3);
     let mut in_all = 0;
     for round in 0..ROUNDS {
@@ -96,7 +96,7 @@ async fn an_invitation_is_not_accepted_once_its_sender_was_demoted() {
     let world = World::start().await;
     let owner = world.workspace("Acme", "owner@acme.example").await;
     let admin = back_in(&world, &owner, "adam@acme.example").await;
-    let database = Database::open(&world.database()).await;
+    let database = world.outside().await;
     let mut dice = Dice::new(4);
     let mut seen = BTreeSet::new();
     for round in 0..150 {

@@ -7,7 +7,7 @@ use rolecall::model::Role;
 use tonic::{Response, Status};
 
 use super::{at_once, create, links, yields};
-use crate::support::{As, Database, Dice, PASSWORD, Person, World, hex, outcome};
+use crate::support::{As, Dice, PASSWORD, Person, World, hex, outcome};
 
 fn credentials(email: &str, workspace: &str) -> v1::SignInRequest {
     v1::SignInRequest {
@@ -60,7 +60,7 @@ async fn no_session_that_was_begun_while_its_user_was_removed_is_live_afterwards
     let owner = world.workspace("Acme", "owner@acme.example").await;
     let elsewhere = world.workspace("Elsewhere", "other@acme.example").await;
     let home = join(&world, &elsewhere, "gil@acme.example").await;
-    let database = Database::open(&world.database()).await;
+    let database = world.outside().await;
     let mut dice = Dice::new(11);
     let mut seen = BTreeSet::new();
     for _ in 0..60 {
@@ -124,7 +124,7 @@ async fn of_sign_ins_at_once_the_newest_hundred_live() {
     }
     assert_eq!(live, [10, 90]);
     assert!(!is_live(&world, &owner.token).await, "the oldest of all");
-    let database = Database::open(&world.database()).await;
+    let database = world.outside().await;
     let user = hex(&owner.user_id);
     let count = format!("SELECT count(*) FROM session WHERE hex(user_id) = '{user}' AND ended_at IS NULL");
     assert_eq!(database.number(&count).await, 100);

@@ -4,7 +4,7 @@ use rolecall::clock::Timestamp;
 use rolecall::store::{EmailSubject, LeasedEmail, Settlement};
 
 use super::scene::{NOW, Scene};
-use super::{SECOND, on_each_database};
+use super::SECOND;
 
 /// Queues one e-mail at [`NOW`].
 async fn queue(scene: &Scene) {
@@ -38,63 +38,55 @@ async fn is_due(scene: &Scene, now: Timestamp) -> bool {
 
 #[tokio::test]
 async fn a_lease_is_taken_over_when_it_has_run_out_and_only_its_new_holder_settles() {
-    on_each_database(async |scene| {
-        queue(&scene).await;
-        let end = NOW.plus(60 * SECOND);
-        let first = lease(&scene, NOW, end).await.unwrap();
-        let just_before = Timestamp::from_micros(end.as_micros() - 1);
-        assert!(lease(&scene, just_before, end.plus(SECOND)).await.is_none(), "it was taken from its holder");
-        assert!(!is_due(&scene, just_before).await);
-        assert_eq!(scene.store.next_email_due().await.unwrap(), Some(end));
+    let scene = Scene::set().await;
+    queue(&scene).await;
+    let end = NOW.plus(60 * SECOND);
+    let first = lease(&scene, NOW, end).await.unwrap();
+    let just_before = Timestamp::from_micros(end.as_micros() - 1);
+    assert!(lease(&scene, just_before, end.plus(SECOND)).await.is_none(), "it was taken from its holder");
+    assert!(!is_due(&scene, just_before).await);
+    assert_eq!(scene.store.next_email_due().await.unwrap(), Some(end));
 
-        let later = end.plus(60 * SECOND);
-        let second = lease(&scene, end, later).await.unwrap();
-        assert_ne!(second.lease_id, first.lease_id);
-        assert!(!settle(&scene, &first, end, Settlement::Done).await, "the lost lease settled");
-        assert_eq!(scene.store.next_email_due().await.unwrap(), Some(later), "the lost lease changed something");
+    let later = end.plus(60 * SECOND);
+    let second = lease(&scene, end, later).await.unwrap();
+    assert_ne!(second.lease_id, first.lease_id);
+    assert!(!settle(&scene, &first, end, Settlement::Done).await, "the lost lease settled");
+    assert_eq!(scene.store.next_email_due().await.unwrap(), Some(later), "the lost lease changed something");
 
-        assert!(settle(&scene, &second, end, Settlement::Done).await);
-        assert_eq!(scene.store.next_email_due().await.unwrap(), None);
-        assert!(!settle(&scene, &second, end, Settlement::RetryAt(later)).await, "it was settled twice");
-        assert!(lease(&scene, later, later.plus(SECOND)).await.is_none(), "a settled e-mail was claimed");
-    })
-    .await;
+    assert!(settle(&scene, &second, end, Settlement::Done).await);
+    assert_eq!(scene.store.next_email_due().await.unwrap(), None);
+    assert!(!settle(&scene, &second, end, Settlement::RetryAt(later)).await, "it was settled twice");
+    assert!(lease(&scene, later, later.plus(SECOND)).await.is_none(), "a settled e-mail was claimed");
 }
 
 #[tokio::test]
 async fn a_lease_that_ran_out_still_settles_while_nobody_has_taken_over() {
-    on_each_database(async |scene| {
-        queue(&scene).await;
-        let first = lease(&scene, NOW, NOW.plus(SECOND)).await.unwrap();
-        assert!(settle(&scene, &first, NOW.plus(60 * SECOND), Settlement::Done).await);
-        assert!(!is_due(&scene, NOW.plus(60 * SECOND)).await);
-    })
-    .await;
+    let scene = Scene::set().await;
+    queue(&scene).await;
+    let first = lease(&scene, NOW, NOW.plus(SECOND)).await.unwrap();
+    assert!(settle(&scene, &first, NOW.plus(60 * SECOND), Settlement::Done).await);
+    assert!(!is_due(&scene, NOW.plus(60 * SECOND)).await);
 }
 
 #[tokio::test]
 async fn an_email_to_be_tried_again_is_free_at_its_time_and_remembers_its_attempts() {
-    on_each_database(async |scene| {
-        queue(&scene).await;
-        let again = NOW.plus(5 * SECOND);
-        let first = lease(&scene, NOW, NOW.plus(60 * SECOND)).await.unwrap();
-        assert!(settle(&scene, &first, NOW, Settlement::RetryAt(again)).await);
-        assert_eq!(scene.store.next_email_due().await.unwrap(), Some(again));
-        assert!(!is_due(&scene, NOW.plus(4 * SECOND)).await && is_due(&scene, again).await);
-        let second = lease(&scene, again, again.plus(SECOND)).await.unwrap();
-        assert_eq!((first.attempt_count, second.attempt_count), (0, 1));
-    })
-    .await;
+    let scene = Scene::set().await;
+    queue(&scene).await;
+    let again = NOW.plus(5 * SECOND);
+    let first = lease(&scene, NOW, NOW.plus(60 * SECOND)).await.unwrap();
+    assert!(settle(&scene, &first, NOW, Settlement::RetryAt(again)).await);
+    assert_eq!(scene.store.next_email_due().await.unwrap(), Some(again));
+    assert!(!is_due(&scene, NOW.plus(4 * SECOND)).await && is_due(&scene, again).await);
+    let second = lease(&scene, again, again.plus(SECOND)).await.unwrap();
+    assert_eq!((first.attempt_count, second.attempt_count), (0, 1));
 }
 
 #[tokio::test]
 async fn a_claim_whose_transaction_is_dropped_claims_nothing() {
-    on_each_database(async |scene| {
-        queue(&scene).await;
-        let mut tx = scene.system(NOW).await;
-        assert_eq!(tx.lease_emails(10, NOW.plus(60 * SECOND)).await.unwrap().len(), 1);
-        drop(tx);
-        assert!(lease(&scene, NOW, NOW.plus(SECOND)).await.is_some());
-    })
-    .await;
+    let scene = Scene::set().await;
+    queue(&scene).await;
+    let mut tx = scene.system(NOW).await;
+    assert_eq!(tx.lease_emails(10, NOW.plus(60 * SECOND)).await.unwrap().len(), 1);
+    drop(tx);
+    assert!(lease(&scene, NOW, NOW.plus(SECOND)).await.is_some());
 }

@@ -4,48 +4,23 @@ use std::time::Duration;
 
 use rolecall::authz::{Caller, Op, ServiceScope, SessionCaller, rule_of};
 use rolecall::clock::Timestamp;
-use rolecall::config::DatabaseConfig;
 use rolecall::crypto::{TokenHash, TokenKind, new_user_id, new_uuid};
 use rolecall::model::{
     Account, EmailAddress, Name, PasswordHash, Peer, Role, ServiceKeyId, Session, SessionId, SessionLifetime, SignInId,
     UserId, WorkspaceId,
 };
 use rolecall::store::{KeyState, MembershipChange, NewServiceKey, NewSession, SessionState, Store, Write};
-use tempfile::TempDir;
 
 use super::DAY;
-use crate::support::Database;
+use crate::support::{Database, Place};
 
 /// 2026-01-01T00:00:00Z
 pub const NOW: Timestamp = Timestamp::from_micros(1_767_225_600_000_000);
 pub const LIFETIME: SessionLifetime = SessionLifetime { idle: DAY, absolute: Duration::from_secs(30 * 24 * 60 * 60) };
 
-/// A database that nothing was done to yet.
-pub struct Fresh {
-    folder: TempDir,
-    pub config: DatabaseConfig,
-}
-
-impl Fresh {
-    pub fn sqlite() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let database_url = format!("sqlite://{}", folder.path().join("test.db").display());
-        Self { folder, config: DatabaseConfig::at(database_url) }
-    }
-
-    pub async fn open(&self) -> Store {
-        Store::open(&self.config).await.unwrap()
-    }
-
-    /// A connection past the store.
-    pub async fn outside(&self) -> Database {
-        Database::open(&self.folder.path().join("test.db")).await
-    }
-}
-
 /// A database with the schema in it.
 pub struct Scene {
-    pub fresh: Fresh,
+    place: Place,
     pub store: Store,
 }
 
@@ -61,10 +36,16 @@ pub struct Seat {
 }
 
 impl Scene {
-    pub async fn on(fresh: Fresh) -> Self {
-        let store = fresh.open().await;
+    pub async fn set() -> Self {
+        let place = Place::migrated();
+        let store = Store::open(&place.config()).await.unwrap();
         store.migrate().await.unwrap();
-        Self { fresh, store }
+        Self { place, store }
+    }
+
+    /// A connection past the store.
+    pub async fn outside(&self) -> Database {
+        Database::open(&self.place).await
     }
 
     /// A transaction of the system.

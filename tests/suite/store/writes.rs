@@ -6,7 +6,6 @@ use rolecall::error::{Reason, Result};
 use rolecall::model::{Role, WorkspaceId};
 use rolecall::store::{MembershipChange, Store, Write};
 
-use super::on_each_database;
 use super::scene::{LIFETIME, NOW, Scene, Seat, name, system_op};
 
 const LIST_USERS: &str = "/rolecall.v1.UserService/ListUsers";
@@ -36,71 +35,61 @@ async fn refusals(scene: &Scene, op: &Op, elsewhere: WorkspaceId) -> [Reason; 3]
 
 #[tokio::test]
 async fn readers_see_what_a_write_does_once_it_is_committed_and_not_before() {
-    on_each_database(async |scene| {
-        let owner = scene.workspace("owner@acme.example").await;
-        let op = scene.op_by(&owner, LIST_USERS).await;
-        let mut tx = scene.store.write(&op).await.unwrap();
-        tx.rename_workspace(owner.workspace, &name("Acme Two")).await.unwrap();
-        assert_eq!(tx.workspace(owner.workspace).await.unwrap().name.as_str(), "Acme Two");
-        assert_eq!(name_of(&scene.store, owner.workspace).await, "Acme");
-        tx.commit().await.unwrap();
-        assert_eq!(name_of(&scene.store, owner.workspace).await, "Acme Two");
-    })
-    .await;
+    let scene = Scene::set().await;
+    let owner = scene.workspace("owner@acme.example").await;
+    let op = scene.op_by(&owner, LIST_USERS).await;
+    let mut tx = scene.store.write(&op).await.unwrap();
+    tx.rename_workspace(owner.workspace, &name("Acme Two")).await.unwrap();
+    assert_eq!(tx.workspace(owner.workspace).await.unwrap().name.as_str(), "Acme Two");
+    assert_eq!(name_of(&scene.store, owner.workspace).await, "Acme");
+    tx.commit().await.unwrap();
+    assert_eq!(name_of(&scene.store, owner.workspace).await, "Acme Two");
 }
 
 #[tokio::test]
 async fn a_write_that_is_dropped_leaves_nothing_and_is_in_nobodys_way() {
-    on_each_database(async |scene| {
-        let owner = scene.workspace("owner@acme.example").await;
-        let op = scene.op_by(&owner, LIST_USERS).await;
-        let mut dropped = scene.store.write(&op).await.unwrap();
-        dropped.rename_workspace(owner.workspace, &name("Acme Two")).await.unwrap();
-        drop(dropped);
-        let next = scene.store.write(&op).await.unwrap();
-        assert_eq!(next.workspace(owner.workspace).await.unwrap().name.as_str(), "Acme");
-        next.commit().await.unwrap();
-        assert_eq!(name_of(&scene.store, owner.workspace).await, "Acme");
-    })
-    .await;
+    let scene = Scene::set().await;
+    let owner = scene.workspace("owner@acme.example").await;
+    let op = scene.op_by(&owner, LIST_USERS).await;
+    let mut dropped = scene.store.write(&op).await.unwrap();
+    dropped.rename_workspace(owner.workspace, &name("Acme Two")).await.unwrap();
+    drop(dropped);
+    let next = scene.store.write(&op).await.unwrap();
+    assert_eq!(next.workspace(owner.workspace).await.unwrap().name.as_str(), "Acme");
+    next.commit().await.unwrap();
+    assert_eq!(name_of(&scene.store, owner.workspace).await, "Acme");
 }
 
 #[tokio::test]
 async fn a_session_that_ended_after_the_call_came_in_opens_no_write() {
-    on_each_database(async |scene| {
-        let owner = scene.workspace("owner@acme.example").await;
-        let other = scene.workspace("owner@other.example").await;
-        let op = scene.op_by(&owner, LIST_USERS).await;
-        let mut tx = scene.system(NOW).await;
-        assert_eq!(tx.end_all_sessions(owner.user, LIFETIME).await.unwrap(), 1);
-        tx.commit().await.unwrap();
-        assert_eq!(refusals(&scene, &op, other.workspace).await, [Reason::SessionEnded; 3]);
-    })
-    .await;
+    let scene = Scene::set().await;
+    let owner = scene.workspace("owner@acme.example").await;
+    let other = scene.workspace("owner@other.example").await;
+    let op = scene.op_by(&owner, LIST_USERS).await;
+    let mut tx = scene.system(NOW).await;
+    assert_eq!(tx.end_all_sessions(owner.user, LIFETIME).await.unwrap(), 1);
+    tx.commit().await.unwrap();
+    assert_eq!(refusals(&scene, &op, other.workspace).await, [Reason::SessionEnded; 3]);
 }
 
 #[tokio::test]
 async fn a_session_whose_membership_ended_opens_no_write_even_if_nobody_ended_it() {
-    on_each_database(async |scene| {
-        let owner = scene.workspace("owner@acme.example").await;
-        let other = scene.workspace("owner@other.example").await;
-        let gil = scene.seat(owner.workspace, "gil@acme.example", Role::Agent).await;
-        let op = scene.op_by(&gil, LIST_USERS).await;
-        scene.change(&gil, MembershipChange::End).await;
-        assert_eq!(refusals(&scene, &op, other.workspace).await, [Reason::SessionEnded; 3]);
-    })
-    .await;
+    let scene = Scene::set().await;
+    let owner = scene.workspace("owner@acme.example").await;
+    let other = scene.workspace("owner@other.example").await;
+    let gil = scene.seat(owner.workspace, "gil@acme.example", Role::Agent).await;
+    let op = scene.op_by(&gil, LIST_USERS).await;
+    scene.change(&gil, MembershipChange::End).await;
+    assert_eq!(refusals(&scene, &op, other.workspace).await, [Reason::SessionEnded; 3]);
 }
 
 #[tokio::test]
 async fn a_session_that_reached_its_end_opens_no_write() {
-    on_each_database(async |scene| {
-        let owner = scene.workspace("owner@acme.example").await;
-        let mut op = scene.op_by(&owner, LIST_USERS).await;
-        op.now = NOW.plus(LIFETIME.absolute);
-        assert_eq!(refusals(&scene, &op, owner.workspace).await, [Reason::SessionEnded; 3]);
-    })
-    .await;
+    let scene = Scene::set().await;
+    let owner = scene.workspace("owner@acme.example").await;
+    let mut op = scene.op_by(&owner, LIST_USERS).await;
+    op.now = NOW.plus(LIFETIME.absolute);
+    assert_eq!(refusals(&scene, &op, owner.workspace).await, [Reason::SessionEnded; 3]);
 }
 
 async fn demoted(scene: &Scene) -> (Seat, Seat) {
@@ -111,58 +100,50 @@ async fn demoted(scene: &Scene) -> (Seat, Seat) {
 
 #[tokio::test]
 async fn a_role_that_was_lowered_after_the_call_came_in_counts_as_it_is_now() {
-    on_each_database(async |scene| {
-        let (_, adam) = demoted(&scene).await;
-        let other = scene.workspace("owner@other.example").await;
-        let inviting = scene.op_by(&adam, CREATE_INVITATION).await;
-        let listing = scene.op_by(&adam, LIST_USERS).await;
-        scene.change(&adam, MembershipChange::Role(Role::Agent)).await;
-        assert_eq!(refusals(&scene, &inviting, other.workspace).await, [Reason::RoleTooLow; 3]);
+    let scene = Scene::set().await;
+    let (_, adam) = demoted(&scene).await;
+    let other = scene.workspace("owner@other.example").await;
+    let inviting = scene.op_by(&adam, CREATE_INVITATION).await;
+    let listing = scene.op_by(&adam, LIST_USERS).await;
+    scene.change(&adam, MembershipChange::Role(Role::Agent)).await;
+    assert_eq!(refusals(&scene, &inviting, other.workspace).await, [Reason::RoleTooLow; 3]);
 
-        // What the lower role may still do goes on, and decides by the lower role.
-        let Caller::Session(before) = &listing.caller else { panic!("{:?}", listing.caller) };
-        assert_eq!(before.role, Role::Admin);
-        let tx = scene.store.write(&Op { rule: None, ..listing }).await.unwrap();
-        assert_eq!(tx.op().caller.session().unwrap().role, Role::Agent);
-    })
-    .await;
+    // What the lower role may still do goes on, and decides by the lower role.
+    let Caller::Session(before) = &listing.caller else { panic!("{:?}", listing.caller) };
+    assert_eq!(before.role, Role::Admin);
+    let tx = scene.store.write(&Op { rule: None, ..listing }).await.unwrap();
+    assert_eq!(tx.op().caller.session().unwrap().role, Role::Agent);
 }
 
 #[tokio::test]
 async fn a_service_key_that_was_revoked_after_the_call_came_in_opens_no_write() {
-    on_each_database(async |scene| {
-        let owner = scene.workspace("owner@acme.example").await;
-        let scope = rule_of(RESEND_INVITATION).unwrap().service_scope.unwrap();
-        let (key, _, mut op) = scene.key(scope, owner.workspace).await;
-        op.rule = rule_of(RESEND_INVITATION);
-        drop(scene.store.write(&op).await.unwrap());
-        let mut tx = scene.system(NOW).await;
-        tx.revoke_service_key(key).await.unwrap();
-        tx.commit().await.unwrap();
-        assert_eq!(refusals(&scene, &op, owner.workspace).await, [Reason::ServiceKeyInvalid; 3]);
-    })
-    .await;
+    let scene = Scene::set().await;
+    let owner = scene.workspace("owner@acme.example").await;
+    let scope = rule_of(RESEND_INVITATION).unwrap().service_scope.unwrap();
+    let (key, _, mut op) = scene.key(scope, owner.workspace).await;
+    op.rule = rule_of(RESEND_INVITATION);
+    drop(scene.store.write(&op).await.unwrap());
+    let mut tx = scene.system(NOW).await;
+    tx.revoke_service_key(key).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(refusals(&scene, &op, owner.workspace).await, [Reason::ServiceKeyInvalid; 3]);
 }
 
 #[tokio::test]
 async fn the_rule_of_the_method_is_held_against_the_caller_when_the_write_opens() {
-    on_each_database(async |scene| {
-        let owner = scene.workspace("owner@acme.example").await;
-        let wanted = rule_of(RESEND_INVITATION).unwrap().service_scope.unwrap();
-        let another = ServiceScope::ALL.iter().copied().find(|scope| *scope != wanted).unwrap();
-        let (_, _, mut op) = scene.key(another, owner.workspace).await;
-        op.rule = rule_of(RESEND_INVITATION);
-        assert_eq!(refusals(&scene, &op, owner.workspace).await, [Reason::ScopeMissing; 3]);
-    })
-    .await;
+    let scene = Scene::set().await;
+    let owner = scene.workspace("owner@acme.example").await;
+    let wanted = rule_of(RESEND_INVITATION).unwrap().service_scope.unwrap();
+    let another = ServiceScope::ALL.iter().copied().find(|scope| *scope != wanted).unwrap();
+    let (_, _, mut op) = scene.key(another, owner.workspace).await;
+    op.rule = rule_of(RESEND_INVITATION);
+    assert_eq!(refusals(&scene, &op, owner.workspace).await, [Reason::ScopeMissing; 3]);
 }
 
 #[tokio::test]
 async fn a_write_in_a_workspace_that_does_not_exist_is_refused() {
-    on_each_database(async |scene| {
-        let nowhere = WorkspaceId::new(new_uuid(NOW));
-        let opened = scene.store.write_in(&system_op(NOW), nowhere).await;
-        assert_eq!(refusal(opened), Reason::WorkspaceNotFound);
-    })
-    .await;
+    let scene = Scene::set().await;
+    let nowhere = WorkspaceId::new(new_uuid(NOW));
+    let opened = scene.store.write_in(&system_op(NOW), nowhere).await;
+    assert_eq!(refusal(opened), Reason::WorkspaceNotFound);
 }

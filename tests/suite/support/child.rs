@@ -1,14 +1,13 @@
 //! The program itself, as a child process on a port of its own.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
 use std::process::{Child as Process, ChildStdout, Command, Stdio};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use tonic::transport::{Channel, Endpoint};
 
-use super::As;
+use super::{As, Place};
 
 /// The program with these arguments, with nothing of the environment but what is needed.
 pub fn rolecall(arguments: &[&str]) -> Command {
@@ -25,10 +24,9 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts `serve` on a database file, with mail as files beside it, and waits until it listens.
-    pub fn serve(database: &Path, more: &[&str]) -> Self {
-        let url = format!("sqlite://{}", database.display());
-        let mail = format!("file:{}", database.with_file_name("mail").display());
+    /// Starts `serve` on a database, with mail as files beside it, and waits until it listens.
+    pub fn serve(place: &Place, more: &[&str]) -> Self {
+        let (url, mail) = (place.url(), format!("file:{}", place.mail().display()));
         let mut arguments =
             vec!["serve", "--database-url", &url, "--mail-url", &mail, "--grpc-listen", "127.0.0.1:0", "--log", "warn"];
         // Load is what most of these tests are about.

@@ -1,25 +1,53 @@
-//! The database file itself, looked at past the service, and what must be true of it at any moment.
+//! The database looked at past the service, in words that both kinds understand: those of SQLite which PostgreSQL does not
+//! have are functions there (`postgres/sql.rs`).
 
-use std::path::Path;
 use std::time::Duration;
 
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow};
 use sqlx::{AssertSqlSafe, FromRow};
 
-/// A connection of its own to a database file.
-pub struct Database(SqlitePool);
+use super::invariants::INVARIANTS;
+use super::place::Place;
+use super::postgres::DAMAGE;
+
+/// A connection of its own to a database.
+pub struct Database(Pool);
+
+#[derive(Clone)]
+pub(super) enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
 
 impl Database {
-    pub async fn open(path: &Path) -> Self {
-        let options = SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(20));
-        Self(SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap())
+    pub async fn open(place: &Place) -> Self {
+        Self::at(&place.own_url()).await
+    }
+
+    /// As [`Database::open`], by URL; on PostgreSQL the superuser's.
+    pub async fn at(url: &str) -> Self {
+        if let Some(path) = url.strip_prefix("sqlite://") {
+            let options = SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(20));
+            let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+            return Self(Pool::Sqlite(pool));
+        }
+        let options: PgConnectOptions = url.parse().unwrap();
+        // What looks on must not be what a transaction of the service fails of.
+        let options =
+            options.options([("search_path", "public,tests"), ("default_transaction_isolation", "read committed")]);
+        Self(Pool::Postgres(PgPoolOptions::new().max_connections(1).connect_with(options).await.unwrap()))
     }
 
     pub async fn rows<T>(&self, sql: &str) -> Vec<T>
     where
-        T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+        T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
-        sqlx::query_as(AssertSqlSafe(sql.to_owned())).fetch_all(&self.0).await.unwrap()
+        let sql = AssertSqlSafe(self.spoken(sql));
+        match &self.0 {
+            Pool::Sqlite(pool) => sqlx::query_as(sql).fetch_all(pool).await.unwrap(),
+            Pool::Postgres(pool) => sqlx::query_as(sql).fetch_all(pool).await.unwrap(),
+        }
     }
 
     /// The first column of each row, which is text.
@@ -27,14 +55,97 @@ impl Database {
         self.rows::<(String,)>(sql).await.into_iter().map(|(text,)| text).collect()
     }
 
-    /// The only value of the only row.
+    /// The only value of the only row, whatever width it has.
     pub async fn number(&self, sql: &str) -> i64 {
-        let (number,) = self.rows::<(i64,)>(sql).await.pop().unwrap();
+        let wide = format!("WITH answer (number) AS ({sql}) SELECT CAST(number AS bigint) FROM answer");
+        let (number,) = self.rows::<(i64,)>(&wide).await.pop().unwrap();
         number
     }
 
+    /// Runs a statement. Answers how many rows changed.
     pub async fn execute(&self, sql: &str) -> Result<u64, sqlx::Error> {
-        Ok(sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&self.0).await?.rows_affected())
+        let sql = AssertSqlSafe(self.spoken(sql));
+        Ok(match &self.0 {
+            Pool::Sqlite(pool) => sqlx::query(sql).execute(pool).await?.rows_affected(),
+            Pool::Postgres(pool) => sqlx::query(sql).execute(pool).await?.rows_affected(),
+        })
+    }
+
+    /// As [`Database::execute`], of a statement that must go well.
+    pub async fn run(&self, sql: &str) -> u64 {
+        self.execute(sql).await.unwrap_or_else(|error| panic!("{error}: {sql}"))
+    }
+
+    /// Runs what each kind of database says in its own way.
+    pub async fn run_either(&self, sqlite: &str, postgres: &str) {
+        match &self.0 {
+            Pool::Sqlite(_) => self.run(sqlite).await,
+            Pool::Postgres(pool) => {
+                sqlx::raw_sql(AssertSqlSafe(postgres.to_owned())).execute(pool).await.unwrap().rows_affected()
+            }
+        };
+    }
+
+    /// Lets nobody else write until `run("COMMIT")`, or until this is closed.
+    pub async fn lock(&self) {
+        let tables: Vec<String> = self.tables().await.iter().map(|table| format!("\"{table}\"")).collect();
+        let all = format!("BEGIN; LOCK TABLE {} IN EXCLUSIVE MODE", tables.join(", "));
+        self.run_either("BEGIN IMMEDIATE", &all).await;
+    }
+
+    /// The names of all tables.
+    pub async fn tables(&self) -> Vec<String> {
+        match &self.0 {
+            Pool::Sqlite(_) => self.texts("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").await,
+            Pool::Postgres(_) => {
+                let tables = "SELECT CAST(tablename AS text) FROM pg_tables WHERE schemaname = 'public' ORDER BY 1";
+                self.texts(tables).await
+            }
+        }
+    }
+
+    /// Everything that the schema is made of, in no more words than it takes to tell two apart.
+    pub async fn schema(&self) -> Vec<String> {
+        match &self.0 {
+            Pool::Sqlite(_) => self.texts("SELECT coalesce(sql, name) FROM sqlite_schema ORDER BY type, name").await,
+            Pool::Postgres(_) => self.texts(SCHEMA).await,
+        }
+    }
+
+    /// What stands on the disk of it, in files.
+    pub async fn bytes(&self) -> Vec<u8> {
+        let files = match &self.0 {
+            Pool::Sqlite(_) => {
+                let file = self.texts("SELECT file FROM pragma_database_list WHERE name = 'main'").await.remove(0);
+                vec![format!("{file}-wal"), file]
+            }
+            Pool::Postgres(_) => {
+                self.run("CHECKPOINT").await;
+                let files = "SELECT current_setting('data_directory') || '/' || pg_relation_filepath(oid) FROM pg_class
+                    WHERE relnamespace = CAST('public' AS regnamespace) OR relname LIKE 'pg_toast%'";
+                self.rows::<(Option<String>,)>(files).await.into_iter().filter_map(|(file,)| file).collect()
+            }
+        };
+        files.iter().flat_map(|file| std::fs::read(file).unwrap_or_default()).collect()
+    }
+
+    /// Takes foreign keys and checks away, for this connection or for good.
+    pub async fn lift_constraints(&self) {
+        match &self.0 {
+            Pool::Sqlite(_) => {
+                for pragma in ["PRAGMA foreign_keys = OFF", "PRAGMA ignore_check_constraints = ON"] {
+                    self.run(pragma).await;
+                }
+            }
+            Pool::Postgres(_) => {
+                self.run("SET session_replication_role = replica").await;
+                let checks = "SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', CAST(conrelid AS regclass), conname)
+                              FROM pg_constraint WHERE contype = 'c' AND conrelid <> 0";
+                for drop in self.texts(checks).await {
+                    self.run(&drop).await;
+                }
+            }
+        }
     }
 
     /// Which of [`INVARIANTS`] do not hold, and for which rows.
@@ -52,170 +163,45 @@ impl Database {
     /// Nothing half done, nothing out of step, nothing damaged.
     pub async fn assert_whole(&self) {
         assert_eq!(self.broken().await, []);
-        assert_eq!(self.texts("PRAGMA integrity_check").await, ["ok"]);
+        match &self.0 {
+            Pool::Sqlite(_) => assert_eq!(self.texts("PRAGMA integrity_check").await, ["ok"]),
+            Pool::Postgres(_) => assert_eq!(self.texts(DAMAGE).await, [""; 0]),
+        }
     }
 
     pub async fn close(self) {
-        self.0.close().await;
+        match self.0 {
+            Pool::Sqlite(pool) => pool.close().await,
+            Pool::Postgres(pool) => pool.close().await,
+        }
+    }
+
+    pub(super) fn pool(&self) -> &Pool {
+        &self.0
+    }
+
+    /// `{written}` is what rows are sorted by in the order in which they came to be. On PostgreSQL it is that of the commits,
+    /// and within one that of the statements.
+    fn spoken(&self, sql: &str) -> String {
+        sql.replace(
+            "{written}",
+            match &self.0 {
+                Pool::Sqlite(_) => "rowid",
+                Pool::Postgres(_) => "(pg_xact_commit_timestamp(xmin), CAST(CAST(cmin AS text) AS integer), ctid)",
+            },
+        )
     }
 }
 
-/// What a workspace's id looks like in SQL: `hex(id)`.
+/// Columns, constraints and indexes, and which migrations made them.
+const SCHEMA: &str = "
+SELECT format('%s.%s %s %s %s', table_name, column_name, data_type, is_nullable, column_default)
+    FROM information_schema.columns WHERE table_schema = 'public'
+UNION ALL SELECT format('%s: %s', CAST(conrelid AS regclass), pg_get_constraintdef(oid))
+    FROM pg_constraint WHERE connamespace = CAST('public' AS regnamespace)
+UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1";
+
+/// What an id looks like in SQL: `hex(id)`.
 pub fn hex(uuid: &str) -> String {
     uuid.replace('-', "").to_ascii_uppercase()
 }
-
-/// Sentences that are true of every state that a transaction leaves behind, each with a query for the exceptions. They
-/// hold as long as nothing was swept. The numbers of actions are those of `AuditAction`; events are in the order of
-/// their rows, since a clock that a test moves stands still in between.
-pub const INVARIANTS: [(&str, &str); 22] = [
-    (
-        "a workspace counts its active Owners",
-        "SELECT hex(w.id) || ' says ' || w.owner_count FROM workspace w
-         LEFT JOIN (SELECT workspace_id, count(*) AS n FROM membership WHERE role = 4 AND removed_at IS NULL GROUP BY 1) o
-             ON o.workspace_id = w.id
-         WHERE w.owner_count <> coalesce(o.n, 0)",
-    ),
-    (
-        "a workspace that has had an Owner has one",
-        "SELECT hex(id) FROM workspace WHERE (founded_at IS NULL) <> (owner_count = 0)",
-    ),
-    (
-        "a workspace's creation was recorded once",
-        "SELECT hex(w.id) FROM workspace w
-         LEFT JOIN (SELECT workspace_id, count(*) AS n FROM audit_event WHERE action = 1 GROUP BY 1) e
-             ON e.workspace_id = w.id
-         WHERE coalesce(e.n, 0) <> 1",
-    ),
-    (
-        "an account has a membership, active or not",
-        "SELECT hex(u.id) FROM user_account u LEFT JOIN membership m ON m.user_id = u.id WHERE m.user_id IS NULL",
-    ),
-    (
-        "an active membership has the account's name",
-        "SELECT hex(u.id) FROM membership m JOIN user_account u ON u.id = m.user_id
-         WHERE m.removed_at IS NULL AND m.display_name <> u.display_name",
-    ),
-    (
-        "a membership is active if it was joined once more often than it was ended",
-        "SELECT hex(m.user_id) FROM membership m
-         LEFT JOIN (SELECT workspace_id, target_user_id, sum(action = 6) - sum(action IN (8, 9)) AS n
-                    FROM audit_event GROUP BY 1, 2) e
-             ON e.workspace_id = m.workspace_id AND e.target_user_id = m.user_id
-         WHERE coalesce(e.n, 0) <> (m.removed_at IS NULL)",
-    ),
-    (
-        "a role is the one that was recorded last",
-        "SELECT hex(m.user_id) || ' has ' || m.role || ' of ' || e.role FROM membership m
-         JOIN (SELECT workspace_id, target_user_id, json_extract(details, '$.role') AS role,
-                   row_number() OVER (PARTITION BY workspace_id, target_user_id ORDER BY rowid DESC) AS nth
-               FROM audit_event WHERE action IN (6, 7)) e
-             ON e.workspace_id = m.workspace_id AND e.target_user_id = m.user_id AND e.nth = 1
-         WHERE e.role <> CASE m.role WHEN 1 THEN 'AGENT' WHEN 2 THEN 'MANAGER' WHEN 3 THEN 'ADMIN' ELSE 'OWNER' END",
-    ),
-    (
-        "a change of a role, or an end, began where the last one stopped",
-        "SELECT hex(id) FROM
-             (SELECT id, action, json_extract(details, '$.previousRole') AS previous,
-                  lag(json_extract(details, '$.role')) OVER (PARTITION BY workspace_id, target_user_id ORDER BY rowid) AS was
-              FROM audit_event WHERE action IN (6, 7, 8, 9))
-         WHERE action IN (7, 8, 9) AND previous IS NOT was",
-    ),
-    (
-        "a name is the one that was recorded last",
-        "SELECT hex(u.id) FROM user_account u
-         JOIN (SELECT target_user_id, json_extract(details, '$.name') AS name,
-                   row_number() OVER (PARTITION BY target_user_id ORDER BY rowid DESC) AS nth
-               FROM audit_event WHERE action = 10) e
-             ON e.target_user_id = u.id AND e.nth = 1
-         WHERE e.name <> u.display_name",
-    ),
-    (
-        "a session that was not ended stands on an active membership",
-        "SELECT hex(s.id) FROM session s
-         LEFT JOIN membership m ON m.workspace_id = s.workspace_id AND m.user_id = s.user_id
-         WHERE s.ended_at IS NULL AND (m.user_id IS NULL OR m.removed_at IS NOT NULL)",
-    ),
-    (
-        "each session was recorded when it began",
-        "SELECT hex(m.user_id) FROM membership m
-         LEFT JOIN (SELECT workspace_id, user_id, count(*) AS n FROM session GROUP BY 1, 2) s
-             ON s.workspace_id = m.workspace_id AND s.user_id = m.user_id
-         LEFT JOIN (SELECT workspace_id, target_user_id, count(*) AS n FROM audit_event WHERE action IN (6, 11, 12) GROUP BY 1, 2) e
-             ON e.workspace_id = m.workspace_id AND e.target_user_id = m.user_id
-         WHERE coalesce(s.n, 0) <> coalesce(e.n, 0)",
-    ),
-    (
-        "there is one open invitation for an address at the most",
-        "SELECT email FROM invitation WHERE accepted_at IS NULL AND canceled_at IS NULL
-         GROUP BY workspace_id, email HAVING count(*) > 1",
-    ),
-    (
-        "an invitation's creation was recorded once",
-        "SELECT hex(i.id) FROM invitation i
-         LEFT JOIN (SELECT target_invitation_id AS id, count(*) AS n FROM audit_event WHERE action IN (3, 19) GROUP BY 1) e
-             ON e.id = i.id
-         WHERE coalesce(e.n, 0) <> 1",
-    ),
-    (
-        "each issue of an invitation but the first was recorded",
-        "SELECT hex(i.id) FROM invitation i
-         LEFT JOIN (SELECT target_invitation_id AS id, count(*) AS n FROM audit_event WHERE action = 4 GROUP BY 1) e
-             ON e.id = i.id
-         WHERE i.issue <> 1 + coalesce(e.n, 0)",
-    ),
-    (
-        "an invitation was canceled if that was recorded",
-        "SELECT hex(i.id) FROM invitation i
-         LEFT JOIN (SELECT target_invitation_id AS id, count(*) AS n FROM audit_event WHERE action = 5 GROUP BY 1) e
-             ON e.id = i.id
-         WHERE coalesce(e.n, 0) <> (i.canceled_at IS NOT NULL)",
-    ),
-    (
-        "an invitation was accepted if that was recorded",
-        "SELECT hex(i.id) FROM invitation i
-         LEFT JOIN (SELECT target_invitation_id AS id, count(*) AS n FROM audit_event WHERE action = 6 GROUP BY 1) e
-             ON e.id = i.id
-         WHERE coalesce(e.n, 0) <> (i.accepted_at IS NOT NULL)",
-    ),
-    (
-        "whoever accepted an invitation has a membership",
-        "SELECT hex(i.id) FROM invitation i
-         LEFT JOIN membership m ON m.workspace_id = i.workspace_id AND m.user_id = i.accepted_by
-         WHERE i.accepted_at IS NOT NULL AND m.user_id IS NULL",
-    ),
-    (
-        "an open invitation could still be sent by its sender",
-        "SELECT hex(i.id) FROM invitation i
-         LEFT JOIN membership m ON m.workspace_id = i.workspace_id AND m.user_id = i.invited_by
-         WHERE i.accepted_at IS NULL AND i.canceled_at IS NULL AND i.invited_by IS NOT NULL
-             AND (m.user_id IS NULL OR m.removed_at IS NOT NULL OR m.role < 3 OR (i.role = 4 AND m.role < 4))",
-    ),
-    (
-        "the newest issue of an invitation has its e-mail in the outbox, unless the operator handed it over",
-        "SELECT hex(i.id) FROM invitation i
-         LEFT JOIN (SELECT invitation_id, issue, count(*) AS n FROM outbox GROUP BY 1, 2) o
-             ON o.invitation_id = i.id AND o.issue = i.issue
-         WHERE coalesce(o.n, 0) <> (i.delivery_state IS NOT NULL)",
-    ),
-    (
-        "an invitation that was sent or handed over has a link",
-        "SELECT hex(i.id) FROM invitation i
-         LEFT JOIN (SELECT DISTINCT invitation_id, issue FROM invitation_token) t
-             ON t.invitation_id = i.id AND t.issue = i.issue
-         WHERE (i.delivery_state IS NULL OR i.delivery_state = 2) AND t.invitation_id IS NULL",
-    ),
-    (
-        "an e-mail is settled if its invitation says that it was sent, and waits while an open one says that it is queued",
-        "SELECT hex(i.id) FROM invitation i JOIN outbox o ON o.invitation_id = i.id AND o.issue = i.issue
-         WHERE (i.delivery_state = 2 AND o.settled_at IS NULL)
-             OR (i.delivery_state = 1 AND o.settled_at IS NOT NULL AND i.accepted_at IS NULL AND i.canceled_at IS NULL)",
-    ),
-    (
-        "what a request made is there",
-        "SELECT hex(r.request_id) FROM request_record r
-         LEFT JOIN invitation i ON i.id = r.resource_id
-         LEFT JOIN workspace w ON w.id = r.resource_id
-         WHERE i.id IS NULL AND w.id IS NULL",
-    ),
-];

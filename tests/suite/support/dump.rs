@@ -1,33 +1,34 @@
 //! Everything that a database holds, so that "nothing changed" can be said of all of it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use rolecall::model::AuditAction;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
-use sqlx::{Column, Row, ValueRef};
+use sqlx::postgres::PgPool;
+use sqlx::sqlite::SqlitePool;
+use sqlx::{AssertSqlSafe, Column, Row, ValueRef};
+
+use super::Database;
+use super::database::Pool;
 
 /// The rows of every table, each as one line of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dump(BTreeMap<String, Vec<String>>);
 
 impl Dump {
-    /// Reads a database file that a server may be using.
+    /// Reads a database that a server may be using.
     ///
     /// Left out is what a call that changes nothing may leave behind: when a session or a key was last used, and the audit
     /// log's events of refusals.
-    pub async fn of(database: &Path) -> Self {
-        let options =
-            SqliteConnectOptions::new().filename(database).create_if_missing(false).pragma("query_only", "ON");
-        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
-        let names: Vec<String> =
-            sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'").fetch_all(&pool).await.unwrap();
+    pub async fn of(database: &Database) -> Self {
         let mut tables = BTreeMap::new();
-        for name in names {
-            let rows = rows(&pool, &name).await;
+        for name in database.tables().await {
+            let mut rows = match database.pool() {
+                Pool::Sqlite(pool) => sqlite_rows(pool, &name).await,
+                Pool::Postgres(pool) => postgres_rows(pool, &name).await,
+            };
+            rows.sort();
             tables.insert(name, rows);
         }
-        pool.close().await;
         Self(tables)
     }
 
@@ -43,9 +44,22 @@ impl Dump {
     }
 }
 
-async fn rows(pool: &SqlitePool, table: &str) -> Vec<String> {
-    let select = format!("SELECT * FROM \"{table}\"");
-    let rows = sqlx::query(sqlx::AssertSqlSafe(select)).fetch_all(pool).await.unwrap();
+/// What is not a refusal in the audit log.
+fn select(what: &str, table: &str) -> AssertSqlSafe<String> {
+    let lasting = match table {
+        "audit_event" => format!(" WHERE action <> {}", AuditAction::AccessRefused.number()),
+        _ => String::new(),
+    };
+    AssertSqlSafe(format!("SELECT {what} FROM \"{table}\" AS row{lasting}"))
+}
+
+async fn postgres_rows(pool: &PgPool, table: &str) -> Vec<String> {
+    let what = "CAST(to_jsonb(row) - 'last_used_at' - 'last_seen_at' AS text)";
+    sqlx::query_scalar(select(what, table)).fetch_all(pool).await.unwrap()
+}
+
+async fn sqlite_rows(pool: &SqlitePool, table: &str) -> Vec<String> {
+    let rows = sqlx::query(select("*", table)).fetch_all(pool).await.unwrap();
     let mut lines = Vec::new();
     for row in rows {
         let mut line = String::new();
@@ -68,11 +82,7 @@ async fn rows(pool: &SqlitePool, table: &str) -> Vec<String> {
             };
             line.push_str(&format!("{}={value} ", column.name()));
         }
-        let refusal = format!("action={} ", AuditAction::AccessRefused.number());
-        if table != "audit_event" || !line.contains(&refusal) {
-            lines.push(line);
-        }
+        lines.push(line);
     }
-    lines.sort();
     lines
 }

@@ -1,4 +1,4 @@
-//! The service in this process: a real server on a real port and a database file of its own. The clock stands still
+//! The service in this process: a real server on a real port and a database of its own. The clock stands still
 //! until the test moves it, and no background work runs: the test sends the mail and keeps house when it wants to.
 
 use std::path::{Path, PathBuf};
@@ -8,18 +8,17 @@ use std::time::Duration;
 use rolecall::app::{App, AppConfig, OutgoingEmail};
 use rolecall::authz::ServiceScope;
 use rolecall::clock::{Clock, ManualClock, Timestamp};
-use rolecall::config::{DatabaseConfig, GrpcConfig, LinkConfig, QuotaConfig, SecurityConfig};
+use rolecall::config::{GrpcConfig, LinkConfig, QuotaConfig, SecurityConfig};
 use rolecall::grpc::Listener;
 use rolecall::grpc::pb::v1;
 use rolecall::mail::Mailer;
 use rolecall::model::{EmailAddress, Name, Role, WorkspaceId, parse_uuid};
 use rolecall::store::Store;
 use secrecy::ExposeSecret;
-use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 
-use super::{As, Mail};
+use super::{As, Database, Mail, Place};
 
 /// A password that the policy takes.
 pub const PASSWORD: &str = "violet kettle orbit 77 lamp";
@@ -37,22 +36,20 @@ pub struct World {
     /// What sends, into the folder of the mail.
     pub mailer: Arc<Mailer>,
     mail: PathBuf,
-    folder: TempDir,
+    place: Place,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     serving: Option<JoinHandle<()>>,
 }
 
 /// A world that stands still. Its tokens are good in every world that is made of it.
 pub struct Frozen {
-    folder: TempDir,
+    place: Place,
     now: Timestamp,
 }
 
 impl Frozen {
     pub async fn thaw(&self) -> World {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::copy(self.folder.path().join("test.db"), folder.path().join("test.db")).unwrap();
-        World::build_in(folder, self.now, |_| {}, no_quotas(), false).await
+        World::build_in(self.place.copy(), self.now, |_| {}, no_quotas(), false).await
     }
 }
 
@@ -100,21 +97,20 @@ impl World {
     }
 
     async fn build(configure: impl FnOnce(&mut GrpcConfig), quotas: QuotaConfig, throttled: bool) -> Self {
-        Self::build_in(tempfile::tempdir().unwrap(), START, configure, quotas, throttled).await
+        Self::build_in(Place::migrated(), START, configure, quotas, throttled).await
     }
 
     async fn build_in(
-        folder: TempDir,
+        place: Place,
         now: Timestamp,
         configure: impl FnOnce(&mut GrpcConfig),
         quotas: QuotaConfig,
         throttled: bool,
     ) -> Self {
         let (clock, manual) = Clock::manual(now);
-        let database = DatabaseConfig::at(format!("sqlite://{}", folder.path().join("test.db").display()));
-        let store = Store::open(&database).await.unwrap();
+        let store = Store::open(&place.config()).await.unwrap();
         store.migrate().await.unwrap();
-        let mail = folder.path().join("mail");
+        let mail = place.mail();
         let mailer =
             Mailer::from_url(&format!("file:{}", mail.display()).into(), "Rolecall <no-reply@rolecall.example>");
         let app = Self::app(store.clone(), clock.clone(), quotas, throttled);
@@ -129,7 +125,7 @@ impl World {
             channel,
             mailer: Arc::new(mailer.unwrap()),
             mail,
-            folder,
+            place,
             stop: Some(stop),
             serving: Some(serving),
         }
@@ -137,8 +133,7 @@ impl World {
 
     /// A second server on the same database, throttled, and what stops it when it is dropped.
     pub async fn another_server(&self) -> (As, tokio::sync::oneshot::Sender<()>) {
-        let database = DatabaseConfig::at(format!("sqlite://{}", self.database().display()));
-        let store = Store::open(&database).await.unwrap();
+        let store = Store::open(&self.place.config()).await.unwrap();
         let app = Self::app(store, self.clock_source.clone(), QuotaConfig::default(), true);
         let (address, stop, _) = Self::serve(app, |_| {}).await;
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
@@ -179,15 +174,21 @@ impl World {
     }
 
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        self.place.folder()
     }
 
     pub fn channel(&self) -> Channel {
         self.channel.clone()
     }
 
-    pub fn database(&self) -> PathBuf {
-        self.folder.path().join("test.db")
+    /// Where the data is.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// A connection to the database that does not belong to the service.
+    pub async fn outside(&self) -> Database {
+        Database::open(&self.place).await
     }
 
     /// Where the mail goes.
@@ -220,7 +221,7 @@ impl World {
         drop(self.stop.take());
         self.serving.take().unwrap().await.unwrap();
         self.store.close().await;
-        Frozen { folder: self.folder, now }
+        Frozen { place: self.place, now }
     }
 
     /// Clients that send no credential.

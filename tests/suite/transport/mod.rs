@@ -17,10 +17,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rolecall::grpc::pb::v1;
-use tempfile::TempDir;
 use tonic::transport::Endpoint;
 
-use super::support::{As, Child, PASSWORD, rolecall};
+use super::support::{As, Child, PASSWORD, Place, rolecall};
 
 /// Where good clients come from, so that what an attacker uses up is not theirs.
 const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
@@ -34,27 +33,26 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The program, with somebody signed in.
 struct Server {
     child: Child,
-    folder: TempDir,
+    place: Place,
     token: String,
 }
 
 impl Server {
     async fn start(more: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let database = folder.path().join("test.db");
-        let url = format!("sqlite://{}", database.display());
+        let place = Place::empty();
+        let url = place.url();
         let bootstrap =
             ["bootstrap", "--database-url", &url, "--workspace", "Acme", "--owner", "olga@acme.example", "--json"];
         let invitation = rolecall(&bootstrap).output().unwrap();
         let invitation: serde_json::Value = serde_json::from_slice(&invitation.stdout).unwrap();
 
-        let mail = format!("file:{}", folder.path().join("mail").display());
+        let mail = format!("file:{}", place.mail().display());
         let mut arguments = vec!["--log", "info", "serve", "--database-url", &url, "--mail-url", &mail];
         arguments.extend(["--grpc-listen", "127.0.0.1:0"]);
         arguments.extend(more);
         let mut command = rolecall(&arguments);
-        command.stderr(Stdio::from(std::fs::File::create(folder.path().join("log")).unwrap()));
-        let mut server = Self { child: Child::spawn(command), folder, token: String::new() };
+        command.stderr(Stdio::from(std::fs::File::create(place.folder().join("log")).unwrap()));
+        let mut server = Self { child: Child::spawn(command), place, token: String::new() };
         let accept = v1::AcceptInvitationRequest {
             invitation_token: invitation["invitation_token"].as_str().unwrap().to_owned(),
             display_name: "Olga Owner".to_owned(),
@@ -117,7 +115,7 @@ impl Server {
     }
 
     fn log_file(&self) -> PathBuf {
-        self.folder.path().join("log")
+        self.place.folder().join("log")
     }
 
     /// That it ends by SIGTERM, in time and well. The clients of this runtime go on meanwhile, and answer that it goes.

@@ -20,10 +20,10 @@ async fn clients_that_do_nothing_do_not_hold_up_the_end() {
     busy.send(&frame(HEADERS, END_HEADERS, 1, &block)).await;
     assert!(busy.is_greeted().await);
     let log = server.log_file();
-    let folder = server.folder;
+    let place = server.place;
     assert_eq!(server.child.terminate(), Some(0));
     assert!(std::fs::read_to_string(log).unwrap().contains("some connections did not end in time"));
-    drop((silent, idle, busy, folder));
+    drop((silent, idle, busy, place));
 }
 
 #[tokio::test]
@@ -39,12 +39,12 @@ async fn good_clients_do_not_need_the_grace() {
     let mut health = HealthClient::new(channel).watch(request).await.unwrap().into_inner();
     assert_eq!(health.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
     let log = server.log_file();
-    let folder = server.folder;
+    let place = server.place;
     let child = server.child;
     let ended = tokio::task::spawn_blocking(move || child.terminate());
     assert_eq!(health.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
     assert!(health.message().await.unwrap().is_none());
     assert_eq!(ended.await.unwrap(), Some(0));
     assert!(!std::fs::read_to_string(log).unwrap().contains("did not end in time"));
-    drop((silent, folder));
+    drop((silent, place));
 }
