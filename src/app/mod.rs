@@ -19,6 +19,7 @@ mod users;
 mod workspaces;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OnceCell};
@@ -73,6 +74,8 @@ struct Parts {
     outbox_filled: Notify,
     touches: Touches,
     refusals: Refusals,
+    /// Whether a change has failed because of the database since it was last seen to take one.
+    changes_failed: AtomicBool,
 }
 
 /// What the service is made of.
@@ -114,6 +117,7 @@ impl App {
             outbox_filled: Notify::new(),
             touches: Touches::default(),
             refusals: Refusals::default(),
+            changes_failed: AtomicBool::new(false),
         })))
     }
 
@@ -121,9 +125,20 @@ impl App {
         self.0.clock.now()
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers and, if a change has failed for its sake, takes changes again.
     pub async fn ping(&self) -> Result<()> {
+        if self.0.changes_failed.load(Ordering::SeqCst) {
+            self.store().probe_write(&self.system_op()).await?;
+            self.0.changes_failed.store(false, Ordering::SeqCst);
+        }
         self.store().ping().await
+    }
+
+    /// Notes how a change has ended.
+    pub fn note_change<T>(&self, outcome: &Result<T>) {
+        if outcome.as_ref().is_err_and(|error| error.reason() == Reason::DatabaseUnavailable) {
+            self.0.changes_failed.store(true, Ordering::SeqCst);
+        }
     }
 
     /// Completes when an e-mail was queued since the last time.

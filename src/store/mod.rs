@@ -91,6 +91,17 @@ impl Store {
         self.reader().ping().await.map_err(refused)
     }
 
+    /// Whether the database takes changes: it may answer from a disk that is full, or that it may only read.
+    pub async fn probe_write(&self, op: &Op) -> Result<()> {
+        let write = self.begin(op).await?;
+        match schema::lock(&write.txn).await {
+            Ok(()) => write.commit().await,
+            // Somebody holds the row, so it can be written to.
+            Err(error) if error::is_lost_race(&error) => Ok(()),
+            Err(error) => Err(refused(error)),
+        }
+    }
+
     /// Opens the transaction of an operation in its caller's workspace.
     ///
     /// # Errors

@@ -62,11 +62,13 @@ impl Write {
 
     /// Remembers that this request made `resource`.
     pub async fn remember_request(&mut self, key: &RequestKey, resource: Uuid) -> Result<()> {
-        // One that is older than a day is forgotten, but may not be swept yet.
+        // One that is older than a day is forgotten, but may not be swept yet. A younger one is somebody else's who was
+        // quicker: it stands, and the insertion fails.
         request_record::Entity::delete_many()
             .filter(request_record::Column::OwnerId.eq(key.owner))
             .filter(request_record::Column::Method.eq(key.method))
             .filter(request_record::Column::RequestId.eq(key.request_id))
+            .filter(request_record::Column::CreatedAt.lte(self.op.now.minus(REQUEST_MEMORY).as_micros()))
             .exec(&self.txn)
             .await
             .map_err(refused)?;

@@ -119,7 +119,7 @@ async fn make_lock(db: &DatabaseConnection) -> Result<(), DbErr> {
     Ok(())
 }
 
-async fn lock(txn: &DatabaseTransaction) -> Result<(), DbErr> {
+pub(super) async fn lock(txn: &DatabaseTransaction) -> Result<(), DbErr> {
     let lock = Query::update().table(LOCK).value("revision", Expr::col("revision").add(1_i64)).take();
     txn.execute(&lock).await?;
     Ok(())

@@ -41,13 +41,14 @@ impl Api {
     async fn change<T, F, R>(&self, admitted: &Admitted, act: F) -> Result<T>
     where
         T: Send + 'static,
-        F: Fn(App, Arc<Op>) -> R + Send + 'static,
+        F: Fn(App, Arc<Op>) -> R + Send + Sync + 'static,
         R: Future<Output = Result<T>> + Send + 'static,
     {
         let (app, op) = (self.app.clone(), Arc::clone(&admitted.op));
         let call = admitted.call.clone();
         let task = async move {
-            let outcome = retrying(op.deadline, move || act(app.clone(), Arc::clone(&op))).await;
+            let outcome = retrying(op.deadline, || act(app.clone(), Arc::clone(&op))).await;
+            app.note_change(&outcome);
             // The call's place among those in work is given back when this is done, and not before.
             drop(call);
             outcome

@@ -3,8 +3,8 @@
 use rolecall::clock::Timestamp;
 use rolecall::store::{EmailSubject, LeasedEmail, Settlement};
 
-use super::scene::{NOW, Scene};
 use super::SECOND;
+use super::scene::{NOW, Scene};
 
 /// Queues one e-mail at [`NOW`].
 async fn queue(scene: &Scene) {
