@@ -19,6 +19,7 @@ mod layering;
 mod metadata;
 mod model;
 mod passwords;
+mod postgres;
 mod quotas;
 mod races;
 mod readme;

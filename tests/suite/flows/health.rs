@@ -9,10 +9,10 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::support::{World, refused};
+use crate::support::{Place, World, ok, refused};
 
 #[tokio::test]
-async fn without_its_database_no_service_serves_and_no_write_is_acknowledged() {
+async fn without_its_database_no_service_serves_and_no_write_is_acknowledged_until_it_is_back() {
     let world = World::start().await;
     let owner = world.workspace("Acme", "owner@acme.example").await;
     let channel = Endpoint::from_shared(format!("http://{}", world.address)).unwrap().connect().await.unwrap();
@@ -31,6 +31,24 @@ async fn without_its_database_no_service_serves_and_no_write_is_acknowledged() {
     let refusal = refused(world.by(&owner).create_invitation("gil@acme.example", Role::Agent).await);
     assert_eq!((refusal.code, refusal.reason()), (Code::Unavailable, "DATABASE_UNAVAILABLE"));
     assert!(refusal.retry_info);
+    world.place().bring_back();
+    for watch in &mut watched {
+        assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    }
+    ok(world.by(&owner).create_invitation("gil@acme.example", Role::Agent).await);
+}
+
+#[tokio::test]
+async fn a_database_that_may_only_be_read_is_read_and_takes_no_write_until_it_may() {
+    let world = World::start_on(Place::on_postgres()).await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    world.place().set_read_only(true);
+    let refusal = refused(world.by(&owner).create_invitation("gil@acme.example", Role::Agent).await);
+    assert_eq!((refusal.code, refusal.reason()), (Code::Unavailable, "DATABASE_UNAVAILABLE"));
+    assert!(refusal.retry_info);
+    ok(world.by(&owner).get_session().await);
+    world.place().set_read_only(false);
+    ok(world.by(&owner).create_invitation("gil@acme.example", Role::Agent).await);
 }
 
 #[tokio::test]

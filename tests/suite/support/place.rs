@@ -38,6 +38,11 @@ impl Place {
         }
     }
 
+    /// As [`Place::migrated`], on PostgreSQL, whatever the run is on: for what only that has.
+    pub fn on_postgres() -> Self {
+        Self::served(shared().migrated())
+    }
+
     /// A copy of a database that nobody has open.
     pub fn copy(&self) -> Self {
         match &self.data {
@@ -109,6 +114,14 @@ impl Place {
         match &self.data {
             Data::File(path) => fs::rename(self.aside(), path).unwrap(),
             Data::Served(name) => shared().reopen(name),
+        }
+    }
+
+    /// Whether changes are refused from now on, also on connections that are there.
+    pub fn set_read_only(&self, read_only: bool) {
+        match &self.data {
+            Data::File(_) => panic!("only a database of PostgreSQL can be set so: tests/databases.txt has to say so"),
+            Data::Served(name) => shared().set_read_only(name, read_only),
         }
     }
 

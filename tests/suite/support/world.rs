@@ -96,6 +96,11 @@ impl World {
         Self::build(configure, no_quotas(), false).await
     }
 
+    /// As [`World::start`], on this database.
+    pub async fn start_on(place: Place) -> Self {
+        Self::build_in(place, START, |_| {}, no_quotas(), false).await
+    }
+
     async fn build(configure: impl FnOnce(&mut GrpcConfig), quotas: QuotaConfig, throttled: bool) -> Self {
         Self::build_in(Place::migrated(), START, configure, quotas, throttled).await
     }

@@ -4,6 +4,7 @@ import json
 import os
 import queue
 import re
+import secrets
 import signal
 import subprocess
 import threading
@@ -100,12 +101,22 @@ class Process:
         self._log_file.close()
 
 
+def new_database(folder: Path) -> str:
+    """The URL of a database that nothing was done to: a file, or on the server that `PGHOST` and its like name."""
+    if os.environ.get("ROLECALL_TEST_DATABASE", "sqlite") == "sqlite":
+        return f"sqlite://{folder}/rolecall.db"
+    name = f"t{secrets.token_hex(8)}"
+    subprocess.run(["createdb", name], check=True, timeout=COMMAND_SECONDS)
+    user, password, host, port = (os.environ[f"PG{part}"] for part in ("USER", "PASSWORD", "HOST", "PORT"))
+    return f"postgres://{user}:{password}@{host}:{port}/{name}"
+
+
 class Rolecall:
     """One deployment: a database, the commands that work on it, and a server."""
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.database_url = f"sqlite://{folder}/rolecall.db"
+        self.database_url = new_database(folder)
         self.address = ""
         self._process: Process | None = None
 

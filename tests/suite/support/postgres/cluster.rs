@@ -146,6 +146,15 @@ impl Cluster {
         beside(async move { run(&url, &text).await }).unwrap_or_else(|error| panic!("{error}: {sql}"));
     }
 
+    /// The state of each of its processes, in the letters of `ps`.
+    pub fn states(&self) -> Vec<char> {
+        let state = |process: &Pid| {
+            let status = fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero())).unwrap();
+            status.lines().find_map(|line| line.strip_prefix("State:")).unwrap().trim().chars().next().unwrap()
+        };
+        self.processes().iter().map(state).collect()
+    }
+
     fn postmaster(&self) -> Pid {
         Pid::from_child(self.process.as_ref().expect("it does not run"))
     }

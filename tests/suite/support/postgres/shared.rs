@@ -81,15 +81,26 @@ impl Shared {
     /// Ends all connections to a database and takes no more, but from the superuser.
     pub fn close(&self, name: &str) {
         self.cluster.run("postgres", &format!("ALTER DATABASE {name} CONNECTION LIMIT 0"));
+        self.disconnect(name);
+    }
+
+    pub fn reopen(&self, name: &str) {
+        self.cluster.run("postgres", &format!("ALTER DATABASE {name} CONNECTION LIMIT -1"));
+    }
+
+    /// What transactions that do not say are to be from now on. Connections to the database end.
+    pub fn set_read_only(&self, name: &str, read_only: bool) {
+        self.cluster.run("postgres", &format!("ALTER DATABASE {name} SET default_transaction_read_only = {read_only}"));
+        self.disconnect(name);
+    }
+
+    /// Ends the service's connections to a database.
+    fn disconnect(&self, name: &str) {
         let end = format!(
             "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
              WHERE datname = '{name}' AND usename = 'rolecall'"
         );
         self.cluster.run("postgres", &end);
-    }
-
-    pub fn reopen(&self, name: &str) {
-        self.cluster.run("postgres", &format!("ALTER DATABASE {name} CONNECTION LIMIT -1"));
     }
 
     /// Drops a database, whoever is connected to it. Nobody waits for it.
