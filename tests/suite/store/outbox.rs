@@ -88,5 +88,11 @@ async fn a_claim_whose_transaction_is_dropped_claims_nothing() {
     let mut tx = scene.system(NOW).await;
     assert_eq!(tx.lease_emails(10, NOW.plus(60 * SECOND)).await.unwrap().len(), 1);
     drop(tx);
-    assert!(lease(&scene, NOW, NOW.plus(SECOND)).await.is_some());
+    // Until its end has got to the server, others pass over what it had claimed.
+    for _ in 0..1_000 {
+        if lease(&scene, NOW, NOW.plus(SECOND)).await.is_some() {
+            return;
+        }
+    }
+    panic!("it is still claimed");
 }

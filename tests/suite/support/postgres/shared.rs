@@ -74,7 +74,9 @@ impl Shared {
     /// A new database with what is in another one, to which nobody is connected any more.
     pub fn copy(&self, template: &str) -> String {
         let name = self.name();
-        self.cluster.run("postgres", &format!("CREATE DATABASE {name} TEMPLATE {template} OWNER rolecall"));
+        // Without a disk to wait for, files are copied in half the time that it takes to write them to the log.
+        self.cluster
+            .run("postgres", &format!("CREATE DATABASE {name} TEMPLATE {template} OWNER rolecall STRATEGY file_copy"));
         name
     }
 
