@@ -105,8 +105,8 @@ pub(super) fn is_lost_race(error: &DbErr) -> bool {
         },
         _ => None,
     };
-    // duplicate_table
-    matches!(class_of(error), Class::Retry | Class::Unique) || code.as_deref() == Some("42P07")
+    // duplicate_table; duplicate_object, of the type that comes with a table
+    matches!(class_of(error), Class::Retry | Class::Unique) || matches!(code.as_deref(), Some("42P07" | "42710"))
 }
 
 /// A row that cannot be what we wrote.
