@@ -197,7 +197,12 @@ async fn every_half_state_would_be_found() {
     let waits = sent("waits@acme.example", 2).await.invitation_id;
     let resend = v1::ResendInvitationRequest { invitation_id: waits, request_id: String::new() };
     world.by(&bob).invitations().resend_invitation(resend).await.unwrap();
+    let forgot = v1::RequestPasswordResetRequest { email: "bob@acme.example".into() };
+    world.nobody().passwords().request_password_reset(forgot).await.unwrap();
     world.deliver().await;
+    let reset_token = world.mail_to("bob@acme.example").pop().unwrap().reset_token();
+    let reset = v1::ResetPasswordRequest { reset_token, new_password: "copper lantern 31 meadow".into() };
+    world.nobody().passwords().reset_password(reset).await.unwrap();
 
     let database = world.outside().await;
     database.assert_whole().await;

@@ -220,15 +220,6 @@ impl World {
         self.store.close().await;
     }
 
-    /// Stops the server, which finishes what was begun, and starts another on the same connections to the database.
-    pub async fn restart(&mut self) {
-        drop(self.stop.take());
-        self.serving.take().unwrap().await.unwrap();
-        let (address, stop, serving) = Self::serve(self.app.clone(), |_| {}).await;
-        self.channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
-        (self.address, self.stop, self.serving) = (address, Some(stop), Some(serving));
-    }
-
     /// Stops the server and keeps its database, of which the same world can be made any number of times.
     pub async fn freeze(mut self) -> Frozen {
         let now = self.clock.now();

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use tempfile::TempDir;
 use tokio::time::timeout;
 use tonic::Status;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
@@ -12,26 +11,28 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::PATIENCE;
 use super::certificates::{Issuer, Pair, write};
-use crate::support::{Child, rolecall};
+use crate::support::{Child, Place, rolecall};
 
 const NAME: &str = "rolecall.example";
 
 /// A server with a certificate of this issuer, and a log.
 struct Secure {
     child: Child,
-    folder: TempDir,
+    place: Place,
 }
 
 impl Secure {
     fn start(pair: &Pair, client_ca: Option<&Issuer>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        pair.write(folder.path());
-        let mut command = rolecall(&arguments(folder.path()).iter().map(String::as_str).collect::<Vec<_>>());
+        let place = Place::empty();
+        let folder = place.folder();
+        pair.write(folder);
+        let arguments = arguments(folder, &place.url());
+        let mut command = rolecall(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
         if let Some(issuer) = client_ca {
-            command.arg("--tls-client-ca").arg(write(folder.path(), "client-ca.pem", &issuer.pem()));
+            command.arg("--tls-client-ca").arg(write(folder, "client-ca.pem", &issuer.pem()));
         }
-        command.stderr(Stdio::from(std::fs::File::create(folder.path().join("log")).unwrap()));
-        Self { child: Child::spawn(command), folder }
+        command.stderr(Stdio::from(std::fs::File::create(folder.join("log")).unwrap()));
+        Self { child: Child::spawn(command), place }
     }
 
     /// A call on a new connection.
@@ -44,7 +45,7 @@ impl Secure {
 
     /// Waits for a line of the log.
     async fn logged(&self, text: &str) {
-        let path = self.folder.path().join("log");
+        let path = self.place.folder().join("log");
         let found = async {
             while !std::fs::read_to_string(&path).unwrap().contains(text) {
                 tokio::task::yield_now().await;
@@ -60,13 +61,13 @@ impl Secure {
     }
 }
 
-fn arguments(folder: &Path) -> Vec<String> {
+fn arguments(folder: &Path, url: &str) -> Vec<String> {
     let file = |name: &str| folder.join(name).display().to_string();
     let mut arguments: Vec<String> =
         ["--log", "info", "serve", "--grpc-listen", "127.0.0.1:0"].map(str::to_owned).into();
     arguments.extend(["--tls-reload-interval", "20ms"].map(str::to_owned));
     for (flag, value) in [
-        ("--database-url", format!("sqlite://{}", file("test.db"))),
+        ("--database-url", url.to_owned()),
         ("--mail-url", format!("file:{}", file("mail"))),
         ("--tls-cert", file("cert.pem")),
         ("--tls-key", file("key.pem")),
@@ -104,10 +105,10 @@ async fn a_new_certificate_counts_for_new_connections_and_open_ones_go_on() {
     let open = server.call(trusting(&old)).await.unwrap();
     let pair = new.issue(NAME);
     // Half of it: certificate and key do not go together, and nothing changes.
-    write(server.folder.path(), "cert.pem", &pair.cert);
+    write(server.place.folder(), "cert.pem", &pair.cert);
     server.logged("the new TLS files are of no use").await;
     server.call(trusting(&old)).await.unwrap();
-    write(server.folder.path(), "key.pem", &pair.key);
+    write(server.place.folder(), "key.pem", &pair.key);
     server.logged("the TLS files have changed").await;
     server.call(trusting(&new)).await.unwrap();
     server.call(trusting(&old)).await.unwrap_err();
@@ -130,7 +131,7 @@ async fn with_mutual_tls_only_clients_of_the_issuer_are_served() {
 async fn health_asks_a_server_with_tls_too() {
     let (issuer, clients) = (Issuer::new(), Issuer::new());
     let server = Secure::start(&issuer.issue("127.0.0.1"), Some(&clients));
-    let folder = server.folder.path();
+    let folder = server.place.folder();
     let ours = clients.issue("health.example");
     let path = |name: &str, pem: &str| write(folder, name, pem).display().to_string();
     let (ca, cert) = (path("ca.pem", &issuer.pem()), path("our-cert.pem", &ours.cert));
@@ -166,7 +167,8 @@ fn files_that_are_of_no_use_are_one_line_that_names_the_flag() {
         if let Some(key) = key {
             write(folder.path(), "key.pem", key);
         }
-        let output = rolecall(&[]).args(arguments(folder.path())).args(more).output().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("test.db").display());
+        let output = rolecall(&[]).args(arguments(folder.path(), &url)).args(more).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert!(!folder.path().join("test.db").exists(), "the database was touched first");
         let text = String::from_utf8(output.stderr).unwrap();

@@ -95,11 +95,12 @@ impl Cluster {
 
     /// SIGSTOP, to all of it: connections stay, and nothing answers.
     pub fn freeze(&self) {
-        // What it may have begun to start meanwhile is seen in the next look.
-        let mut stopped = Vec::new();
-        for process in std::iter::once(self.postmaster()).chain(self.processes()).chain(self.processes()) {
-            if !stopped.contains(&process) && kill_process(process, Signal::STOP).is_ok() {
-                stopped.push(process);
+        kill_process(self.postmaster(), Signal::STOP).unwrap();
+        // A signal takes a while to get through, and meanwhile it may start one more.
+        while self.states().iter().any(|state| *state != 'T') {
+            for process in self.processes() {
+                // One of them may have come to its end.
+                let _ = kill_process(process, Signal::STOP);
             }
         }
     }
@@ -149,10 +150,10 @@ impl Cluster {
     /// The state of each of its processes, in the letters of `ps`.
     pub fn states(&self) -> Vec<char> {
         let state = |process: &Pid| {
-            let status = fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero())).unwrap();
-            status.lines().find_map(|line| line.strip_prefix("State:")).unwrap().trim().chars().next().unwrap()
+            let status = fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero())).ok()?;
+            status.lines().find_map(|line| line.strip_prefix("State:"))?.trim().chars().next()
         };
-        self.processes().iter().map(state).collect()
+        self.processes().iter().filter_map(state).collect()
     }
 
     fn postmaster(&self) -> Pid {
