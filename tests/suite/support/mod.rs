@@ -3,6 +3,7 @@
 mod acts;
 mod child;
 mod client;
+mod codec;
 pub mod contract;
 mod database;
 mod dice;
@@ -19,6 +20,7 @@ mod world;
 pub use acts::ok;
 pub use child::{Child, rolecall};
 pub use client::{As, metadata};
+pub use codec::Raw;
 pub use database::{Database, hex};
 pub use dice::Dice;
 pub use dump::Dump;

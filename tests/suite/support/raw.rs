@@ -2,52 +2,13 @@
 
 use rolecall::grpc::pb;
 use std::collections::BTreeMap;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::{Request, Response, Status};
 
 use prost::Message;
-use prost::bytes::{Buf, BufMut};
 use prost_types::field_descriptor_proto::{Label, Type};
 
 use super::As;
-
-/// Passes bytes through.
-#[derive(Clone, Copy, Default)]
-pub struct Raw;
-
-impl Codec for Raw {
-    type Encode = Vec<u8>;
-    type Decode = Vec<u8>;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, item: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put_slice(&item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
-        Ok(Some(buffer.copy_to_bytes(buffer.remaining()).to_vec()))
-    }
-}
+use super::codec::Raw;
 
 impl As {
     /// Calls the method at `path` with a message of these bytes.
@@ -126,6 +87,11 @@ impl Contract {
 }
 
 impl Field {
+    /// A field of which nothing but its number is known.
+    pub fn plain(number: u32) -> Self {
+        Self { name: String::new(), number, kind: Type::Int64, repeated: false }
+    }
+
     /// This field with a number (also that of an enum value or a bool) in it.
     pub fn number(&self, value: i64) -> Vec<u8> {
         let mut bytes = Vec::new();

@@ -1,7 +1,7 @@
 //! The front door: what it lets in, what it turns away, and that nobody holds it up.
 
 mod attacks;
-mod certificates;
+pub mod certificates;
 mod connections;
 mod floods;
 mod frames;
