@@ -110,7 +110,7 @@ impl App {
             link.invitation.require_acceptable(link.issue, op.now)?;
         }
         let hash = account.password_hash.clone();
-        let guess = Guess::Stranger { email: &account.email, user: Some(account.user_id), device: None };
+        let guess = Guess::Stranger { email: &account.email, user: account.user_id, device: None };
         if self.guess(op, guess, self.0.passwords.verify(command.password.clone(), Some(hash))).await? {
             return Ok(Who::Existing(account));
         }

@@ -187,8 +187,8 @@ impl App {
         Ok(Some(Minted { to: invitation.email, rendered, link: token.hash, give_up: invitation.expire_time }))
     }
 
-    /// The link of a password reset, and the e-mail around it. `None` if a newer one was asked for, the password was set
-    /// meanwhile, or whoever asked has given up waiting.
+    /// The link of a password reset, and the e-mail around it; links before it are dead. `None` if another was mailed or the
+    /// password was set since this one was asked for, or whoever asked has given up waiting.
     async fn mint_reset(
         &self,
         tx: &mut Write,
@@ -205,6 +205,8 @@ impl App {
             return Ok(None);
         }
         let account = tx.account(user).await?;
+        let issue = tx.start_reset_issue(user).await?;
+        tx.set_email_issue(lease, issue).await?;
         let token = TokenKind::PasswordReset.mint();
         let expires = now.plus(RESET_LIFETIME);
         tx.insert_reset_link(token.hash, user, issue, expires).await?;

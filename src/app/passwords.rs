@@ -14,7 +14,7 @@ use crate::store::{EmailSubject, Write};
 
 use super::App;
 use super::sessions::SignedIn;
-use super::throttle::Guess;
+use super::throttle::{Guess, count_reset};
 
 /// How long a reset link is good, and how long its e-mail is worth sending.
 pub(super) const RESET_LIFETIME: Duration = Duration::from_secs(30 * 60);
@@ -73,23 +73,24 @@ impl App {
         }
     }
 
-    /// Mails a reset link if the address has an account and the quota allows. The answer is the same if not, and the work
-    /// the same but for the few statements that start a new issue, which no client can measure through a durable commit.
-    /// What is over the quota changes nothing and does not count, or asking without end would shut out the person
-    /// whose address it is.
+    /// Mails a reset link if the address has an account and the quotas allow. The statements, the rows and the commit are
+    /// the same if it has none: whatever only an account needs is done when the e-mail is made, after the answer.
+    /// What is over a quota changes nothing and does not count, or asking without end would shut out the person whose
+    /// address it is.
     pub async fn request_password_reset(&self, op: &Op, email: &EmailAddress) -> Result<()> {
+        let network = self.reset_counter(op).await?;
         let mut tx = self.store().write_unscoped(op).await?;
+        if let Some(network) = &network
+            && !count_reset(&mut tx, network).await?
+        {
+            return Ok(());
+        }
         tx.lock_recipient(email).await?;
         if !self.reset_quota_allows(&tx, email).await? {
             return Ok(());
         }
-        let account = tx.account_by_email(email).await?;
-        let subject = match &account {
-            Some(account) => {
-                tx.lock_user(account.user_id).await?;
-                let issue = tx.start_reset_issue(account.user_id).await?;
-                EmailSubject::PasswordReset { user: Some(account.user_id), issue }
-            }
+        let subject = match tx.reset_issue_by_email(email).await? {
+            Some((user, issue)) => EmailSubject::PasswordReset { user: Some(user), issue },
             None => EmailSubject::PasswordReset { user: None, issue: 0 },
         };
         tx.enqueue_email(email, subject).await?;
@@ -121,7 +122,8 @@ impl App {
         let (token, user) = match found {
             Ok(found) => found,
             Err(error) => {
-                // Fields come before existence: a password that will not do is said first.
+                // Fields come before existence: a password that will not do is said first. Whoever has no link can have
+                // that looked at as well, in the places of the pool and no others.
                 passwords.check_new("new_password", command.new.clone(), Vec::new()).await?;
                 return Err(error);
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::authz::{Caller, Op, Permission};
-use crate::crypto::{MintedToken, TokenKind, new_uuid};
+use crate::crypto::{MintedToken, TokenKind, new_user_id, new_uuid};
 use crate::error::{Reason, Result};
 use crate::model::{
     Account, AuditAction, AuditActor, AuditRecord, EmailAddress, Member, Page, PageRequest, Session, SessionId,
@@ -57,15 +57,14 @@ impl App {
     /// same work.
     pub async fn sign_in(&self, op: &Op, command: &SignIn) -> Result<SignedIn> {
         let account = self.store().account_by_email(&command.email).await?;
-        let default = match &account {
-            Some(account) => self.store().default_workspace_of(account.user_id).await?,
-            None => None,
-        };
+        // Where there is no account, what belongs to it is looked up all the same, of somebody who does not exist.
+        let user = account.as_ref().map_or_else(new_user_id, |account| account.user_id);
+        let default = self.store().default_workspace_of(user).await?;
         let hash = account.as_ref().map(|account| account.password_hash.clone());
         let device = command.device_token.as_ref();
         let guess = Guess::Stranger {
             email: &command.email,
-            user: account.as_ref().map(|account| account.user_id),
+            user,
             device: device.and_then(|token| TokenKind::KnownDevice.parse(token.expose_secret())),
         };
         // The password of an account without a membership is as wrong as any other, for the counters too.

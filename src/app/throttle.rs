@@ -1,4 +1,4 @@
-//! Slows guessing of passwords. The rules are in `model::throttle`; this counts by them.
+//! Slows guessing of passwords, and asking for resets. The rules are in `model::throttle`; this counts by them.
 
 use std::future::Future;
 
@@ -6,7 +6,7 @@ use crate::authz::{Op, SessionCaller};
 use crate::crypto::{TokenHash, keyed_hash, new_key};
 use crate::error::{Error, Reason, Result};
 use crate::model::{EmailAddress, SignInId, ThrottleKind, UserId, network_of};
-use crate::store::ThrottleKey;
+use crate::store::{ThrottleKey, Write};
 
 use super::{App, retrying};
 
@@ -18,8 +18,8 @@ pub(super) enum Guess<'a> {
     /// Somebody without a session.
     Stranger {
         email: &'a EmailAddress,
-        /// The account, if the address has one.
-        user: Option<UserId>,
+        /// The account of the address, or somebody who does not exist.
+        user: UserId,
         /// The device that the client says it is.
         device: Option<TokenHash>,
     },
@@ -60,17 +60,13 @@ impl App {
     /// The counters that a guess meets. A device that signed in before has one of its own, and no other; so has a sign-in.
     async fn counters(&self, op: &Op, guess: &Guess<'_>) -> Result<Vec<(ThrottleKind, ThrottleKey)>> {
         let secret = self.throttle_secret(op).await?;
-        let key = |kind: ThrottleKind, parts: &[&[u8]]| {
-            let number = kind.number().to_le_bytes();
-            let parts: Vec<&[u8]> = std::iter::once(&number[..]).chain(parts.iter().copied()).collect();
-            Ok::<_, Error>((kind, keyed_hash(&secret, &parts)?))
-        };
+        let key = |kind, parts: &[&[u8]]| Ok::<_, Error>((kind, key_of(&secret, kind, parts)?));
         let (email, user, device) = match guess {
             Guess::Session(sign_in) => return Ok(vec![key(ThrottleKind::Device, &[sign_in.uuid().as_bytes()])?]),
             Guess::Stranger { email, user, device } => (email.as_str().as_bytes(), user, device),
         };
-        if let (Some(device), Some(user)) = (*device, *user)
-            && self.store().is_known_device(device, user, op.now).await?
+        if let Some(device) = *device
+            && self.store().is_known_device(device, *user, op.now).await?
         {
             return Ok(vec![key(ThrottleKind::Device, &[device.as_bytes()])?]);
         }
@@ -115,6 +111,15 @@ impl App {
         tx.commit().await
     }
 
+    /// The counter of the resets that the caller's network asks for, where the network is known.
+    pub(super) async fn reset_counter(&self, op: &Op) -> Result<Option<ThrottleKey>> {
+        let Some(address) = op.peer.address.filter(|_| self.0.throttled) else {
+            return Ok(None);
+        };
+        let secret = self.throttle_secret(op).await?;
+        key_of(&secret, ThrottleKind::Resets, &[&network_of(address)]).map(Some)
+    }
+
     async fn throttle_secret(&self, op: &Op) -> Result<Vec<u8>> {
         let load = || async {
             if let Some(secret) = self.store().secret(SECRET).await? {
@@ -127,5 +132,24 @@ impl App {
             Ok(secret.to_vec())
         };
         self.0.throttle_secret.get_or_try_init(|| retrying(op.deadline, load)).await.cloned()
+    }
+}
+
+/// What stands for the counter of a kind, of whatever the parts are.
+fn key_of(secret: &[u8], kind: ThrottleKind, parts: &[&[u8]]) -> Result<ThrottleKey> {
+    let number = kind.number().to_le_bytes();
+    let parts: Vec<&[u8]> = std::iter::once(&number[..]).chain(parts.iter().copied()).collect();
+    keyed_hash(secret, &parts)
+}
+
+/// Counts one more reset that a network asks for. Answers whether it is within the limit.
+pub(super) async fn count_reset(tx: &mut Write, network: &ThrottleKey) -> Result<bool> {
+    let before = tx.lock_throttle_counter(network).await?;
+    match ThrottleKind::Resets.attempt(Some(before), tx.op().now) {
+        Ok(counter) => {
+            tx.set_throttle_counter(network, &counter).await?;
+            Ok(true)
+        }
+        Err(_) => Ok(false),
     }
 }

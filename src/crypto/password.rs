@@ -37,6 +37,8 @@ pub struct PasswordPolicy {
 pub struct Passwords {
     policy: PasswordPolicy,
     hasher: Hasher,
+    /// What is looked at in place of the hash of an account that does not exist. No password has it.
+    decoy: PasswordHash,
     permits: Arc<Semaphore>,
     /// Running and waiting together.
     places: Arc<Semaphore>,
@@ -50,9 +52,11 @@ impl Passwords {
     pub fn new(policy: PasswordPolicy, memory_kib: u32, iterations: u32, lanes: u32, permits: usize) -> Result<Self> {
         let params = Params::new(memory_kib, iterations, lanes, None).map_err(|e| Error::internal(e.to_string()))?;
         let permits = permits.max(1);
+        let hasher = Hasher::new(params);
         Ok(Self {
             policy,
-            hasher: Hasher::new(params),
+            decoy: hasher.hash_of_nothing()?,
+            hasher,
             permits: Arc::new(Semaphore::new(permits)),
             places: Arc::new(Semaphore::new(permits * (1 + WAITING_PER_PERMIT))),
         })
@@ -108,11 +112,10 @@ impl Passwords {
     /// so that the time taken does not tell whether an account exists.
     pub async fn verify(&self, password: SecretString, stored: Option<PasswordHash>) -> Result<bool> {
         let this = self.clone();
+        let exists = stored.is_some();
+        let stored = stored.unwrap_or_else(|| self.decoy.clone());
         self.run(move || {
-            let password = normalized(&password);
-            let exists = stored.is_some();
-            let stored = stored.map_or_else(|| this.hasher.hash_of_nothing(), Ok)?;
-            let matches = this.hasher.matches(password.expose_secret(), &stored)?;
+            let matches = this.hasher.matches(normalized(&password).expose_secret(), &stored)?;
             Ok(matches && exists)
         })
         .await

@@ -28,6 +28,9 @@ pub enum ThrottleKind {
     Address,
     /// Failures on one known device: 10 in 15 minutes.
     Device,
+    /// Password resets that one network asks for, whoever they are for: 100 in an hour. They are no guesses, and keep
+    /// nobody from guessing.
+    Resets,
 }
 
 /// A counter as it stands.
@@ -50,6 +53,7 @@ impl ThrottleKind {
             ThrottleKind::Network => 2,
             ThrottleKind::Address => 3,
             ThrottleKind::Device => 4,
+            ThrottleKind::Resets => 5,
         }
     }
 
@@ -58,7 +62,7 @@ impl ThrottleKind {
         let before = before.filter(|counter| now < counter.expire_time);
         let (most, window) = match self {
             ThrottleKind::AddressAndNetwork | ThrottleKind::Device => (10, 15 * MINUTE),
-            ThrottleKind::Network => (100, 60 * MINUTE),
+            ThrottleKind::Network | ThrottleKind::Resets => (100, 60 * MINUTE),
             ThrottleKind::Address => return attempt_on_address(before, now),
         };
         let start = before.map_or(now, |counter| counter.window_start);

@@ -28,7 +28,8 @@ pub(super) const KIND_PASSWORD_RESET: i16 = 2;
 pub enum EmailSubject {
     /// An issue of an invitation.
     Invitation { workspace: WorkspaceId, invitation: InvitationId, issue: i32 },
-    /// An issue of an account's password resets. `None`: the address has no account, and nothing is sent.
+    /// A password reset, with the newest issue of the account's resets when it was asked for or last mailed. `None`: the
+    /// address has no account, and nothing is sent.
     PasswordReset { user: Option<UserId>, issue: i32 },
 }
 
@@ -79,7 +80,8 @@ impl Store {
 }
 
 impl Write {
-    /// Queues an e-mail. One that nobody is to get is settled from the start: it counts, and is swept.
+    /// Queues an e-mail. One that nobody is to get waits like any other until a worker has looked at it, so that neither
+    /// the row nor the work tells.
     pub async fn enqueue_email(&mut self, recipient: &EmailAddress, subject: EmailSubject) -> Result<()> {
         let now = self.op.now;
         let (kind, workspace, invitation, user, issue) = match subject {
@@ -90,7 +92,6 @@ impl Write {
                 (KIND_PASSWORD_RESET, None, None, user.map(UserId::uuid), issue)
             }
         };
-        let nobody = subject == EmailSubject::PasswordReset { user: None, issue };
         let row = outbox::ActiveModel {
             id: Set(new_uuid(now)),
             kind: Set(kind),
@@ -104,7 +105,7 @@ impl Write {
             attempt_count: Set(0),
             lease_id: Set(None),
             leased_until: Set(None),
-            settled_at: Set(nobody.then_some(now.as_micros())),
+            settled_at: Set(None),
         };
         outbox::Entity::insert(row).exec_without_returning(&self.txn).await.map_err(refused)?;
         Ok(())
@@ -151,6 +152,17 @@ impl Write {
             .await
             .map_err(refused)?;
         Ok(row.is_some())
+    }
+
+    /// Writes down the issue of a claimed e-mail's newest link.
+    pub async fn set_email_issue(&mut self, email: &LeasedEmail, issue: i32) -> Result<()> {
+        outbox::Entity::update_many()
+            .col_expr(O::Issue, Expr::value(issue))
+            .filter(O::Id.eq(email.outbox_id.uuid()))
+            .exec(&self.txn)
+            .await
+            .map_err(refused)?;
+        Ok(())
     }
 
     /// Settles a claimed e-mail. Answers whether the lease was still ours; if not, somebody else answers for it now.

@@ -1,7 +1,7 @@
 //! Password resets: which account a mailed link opens.
 //!
-//! An account counts its issues. Asking for a reset starts a new one, and so does setting a password: links of an
-//! earlier issue are dead from that moment, sent or not.
+//! An account counts its issues. Making an e-mail with a link starts a new one, and so does setting a password: links of
+//! an earlier issue are dead from that moment, and what was asked for before it is not mailed any more.
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
@@ -9,7 +9,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, Query
 use crate::clock::Timestamp;
 use crate::crypto::TokenHash;
 use crate::error::{Reason, Result};
-use crate::model::UserId;
+use crate::model::{EmailAddress, UserId};
 
 use super::entity::{password_reset, user};
 use super::error::{corrupt, refused};
@@ -34,6 +34,19 @@ impl Write {
     /// The newest issue of an account's resets.
     pub async fn reset_issue(&self, user: UserId) -> Result<i32> {
         issue_of(&self.txn, user).await
+    }
+
+    /// The account of an address, and the newest issue of its resets. One statement, whether there is one or not.
+    pub async fn reset_issue_by_email(&self, email: &EmailAddress) -> Result<Option<(UserId, i32)>> {
+        let row: Option<(uuid::Uuid, i32)> = user::Entity::find()
+            .select_only()
+            .columns([user::Column::Id, user::Column::ResetIssue])
+            .filter(user::Column::Email.eq(email.as_str()))
+            .into_tuple()
+            .one(&self.txn)
+            .await
+            .map_err(refused)?;
+        Ok(row.map(|(id, issue)| (UserId::new(id), issue)))
     }
 
     /// Starts a new issue, so that every earlier link is dead. The user's row is locked.

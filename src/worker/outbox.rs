@@ -1,7 +1,7 @@
 //! Sends what waits in the outbox: claim, mint, send, settle.
 //!
 //! No transaction is open while an e-mail is on its way. A crash between sending and settling sends it a second time;
-//! both links work. Nothing that a single e-mail does ends the worker.
+//! both links of an invitation work, and of a reset the newer one. Nothing that a single e-mail does ends the worker.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -238,3 +238,33 @@ async fn a_reset_link_whose_mail_certainly_reached_nobody_is_taken_back() {
     world.app.settle_email(&claimed, &outcome).await.unwrap();
     assert_eq!(reset(&world, &link, NEW).await.unwrap_err().reason(), "RESET_NOT_FOUND");
 }
+
+#[tokio::test]
+async fn a_reset_that_was_asked_for_before_a_password_change_is_not_mailed() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let request = v1::RequestPasswordResetRequest { email: owner.email.clone() };
+    world.nobody().passwords().request_password_reset(request).await.unwrap();
+    change(&world, &owner, PASSWORD, NEW).await.unwrap();
+    world.deliver().await;
+    assert_eq!(world.mail_to(&owner.email).len(), 0);
+    ask(&world, &owner.email).await;
+    assert_eq!(world.mail_to(&owner.email).len(), 1);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_reset_that_is_mailed_again_after_a_crash_leaves_its_newest_link_alive_only() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let request = v1::RequestPasswordResetRequest { email: owner.email.clone() };
+    world.nobody().passwords().request_password_reset(request).await.unwrap();
+    let first = world.claim_email().await;
+    // Nobody settles it: it is claimed anew when the lease is over.
+    world.wait(Duration::from_secs(121));
+    world.deliver().await;
+    let second = world.mail_to(&owner.email).pop().unwrap().reset_token();
+    assert_eq!(reset(&world, &reset_token_in(&first.email.text), NEW).await.unwrap_err().reason(), "RESET_NOT_FOUND");
+    reset(&world, &second, NEW).await.unwrap();
+    world.stop().await;
+}

@@ -8,7 +8,7 @@ use rolecall::model::Role;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::support::{Person, Refused, World};
+use crate::support::{PASSWORD, Person, Refused, World};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -148,5 +148,50 @@ async fn resets_over_the_quota_are_answered_alike_send_nothing_and_leave_the_las
     ask("owner@acme.example").await;
     world.deliver().await;
     assert_eq!(world.mail_to(&owner.email).len(), 6);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_network_has_a_hundred_resets_an_hour_mailed_and_is_answered_alike_after_that() {
+    let world = World::start_throttled(|config| config.trusted_peers = vec!["127.0.0.1".parse().unwrap()]).await;
+    world.workspace("Acme", "owner@acme.example").await;
+    let ask = async |address: &str, email: &str| {
+        let from = world.nobody().and("rolecall-client-address", address);
+        let request = v1::RequestPasswordResetRequest { email: email.into() };
+        from.passwords().request_password_reset(request).await.unwrap().into_inner();
+        world.deliver().await;
+    };
+    let mails = || world.mail_to("owner@acme.example").len();
+    for number in 0..100 {
+        ask("203.0.113.7", &format!("p{number}@acme.example")).await;
+    }
+    let database = world.outside().await;
+    let queued = database.number("SELECT count(*) FROM outbox").await;
+    ask("203.0.113.200", "owner@acme.example").await;
+    ask("203.0.113.7", "nobody@acme.example").await;
+    assert_eq!((mails(), database.number("SELECT count(*) FROM outbox").await), (0, queued));
+    // Others are not held up, by whomever they are asked for, nor is anybody kept from signing in.
+    ask("203.0.114.7", "owner@acme.example").await;
+    assert_eq!(mails(), 1);
+    let from = world.nobody().and("rolecall-client-address", "203.0.113.7");
+    from.sign_in("owner@acme.example", PASSWORD, "").await.unwrap();
+    world.clock.advance(60 * MINUTE);
+    ask("203.0.113.200", "owner@acme.example").await;
+    assert_eq!(mails(), 2);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_names_no_client_has_any_number_of_resets() {
+    let world = World::start_throttled(|config| config.trusted_peers = vec!["127.0.0.1".parse().unwrap()]).await;
+    world.workspace("Acme", "owner@acme.example").await;
+    for number in 0..101 {
+        let request = v1::RequestPasswordResetRequest { email: format!("p{number}@acme.example") };
+        world.nobody().passwords().request_password_reset(request).await.unwrap();
+    }
+    let request = v1::RequestPasswordResetRequest { email: "owner@acme.example".into() };
+    world.nobody().passwords().request_password_reset(request).await.unwrap();
+    world.deliver().await;
+    assert_eq!(world.mail_to("owner@acme.example").len(), 1);
     world.stop().await;
 }

@@ -290,3 +290,83 @@ async fn counters_outlive_the_process_and_are_swept_when_they_are_over() {
     assert!(swept.contains(&("counters", 3)), "{swept:?}");
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_hundred_parallel_guesses_on_two_servers_three_are_looked_at() {
+    let world = World::start_throttled(|_| {}).await;
+    world.workspace("Acme", "owner@acme.example").await;
+    let (other, _stop) = world.another_server().await;
+    let mut guesses = tokio::task::JoinSet::new();
+    for number in 0..100 {
+        let nobody = if number % 2 == 0 { world.nobody() } else { other.clone() };
+        guesses.spawn(async move { reason(sign_in(&nobody, "owner@acme.example", WRONG).await) });
+    }
+    let reasons = guesses.join_all().await;
+    let count = |wanted: &str| reasons.iter().filter(|reason| *reason == wanted).count();
+    assert_eq!((count("INVALID_CREDENTIALS"), count("TOO_MANY_ATTEMPTS")), (3, 97));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn any_number_of_other_addresses_pushes_no_victims_counter_out() {
+    let world = World::start_throttled(|_| {}).await;
+    world.workspace("Acme", "owner@acme.example").await;
+    let nobody = world.nobody();
+    exhaust(&nobody, "owner@acme.example").await;
+    for number in 0..50 {
+        assert_eq!(reason(sign_in(&nobody, &format!("p{number}@acme.example"), WRONG).await), "INVALID_CREDENTIALS");
+    }
+    // What a hundred thousand more would leave, from as many networks.
+    let database = world.outside().await;
+    let now = world.clock.now().as_micros();
+    let row = format!("1, {now}, {now}, {now} + 900000000");
+    let numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)";
+    database
+        .run_either(
+            &format!("INSERT INTO throttle {numbers} SELECT randomblob(32), {row} FROM n"),
+            &format!("INSERT INTO throttle {numbers} SELECT sha256(CAST(CAST(i AS text) AS bytea)), {row} FROM n"),
+        )
+        .await;
+    world.app.sweep().await.unwrap();
+    assert!(database.number("SELECT count(*) FROM throttle").await > 100_000);
+    wait(sign_in(&nobody, "owner@acme.example", PASSWORD).await);
+    // And none of them stays for longer than an hour.
+    world.clock.advance(Duration::from_secs(60 * 60 + 1));
+    world.app.sweep().await.unwrap();
+    assert_eq!(database.number("SELECT count(*) FROM throttle").await, 0);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_counter_does_not_say_whose_it_is_without_the_key_of_the_data() {
+    use sha2::{Digest, Sha256};
+    let world = World::start_throttled(|_| {}).await;
+    world.workspace("Acme", "owner@acme.example").await;
+    world.app.sweep().await.unwrap();
+    sign_in(&world.nobody(), "owner@acme.example", WRONG).await.unwrap_err();
+    let database = world.outside().await;
+    let keys = database.texts("SELECT hex(key) FROM throttle").await;
+    assert_eq!(keys.len(), 3);
+    // What somebody with a copy of the counters would try for an address that they know.
+    let address = b"owner@acme.example".as_slice();
+    let length = (address.len() as u64).to_le_bytes();
+    for kind in 0..8_i16 {
+        let kind = kind.to_le_bytes();
+        let two = 2_u64.to_le_bytes();
+        for parts in [vec![address], vec![&kind[..], address], vec![&two[..], &kind, &length, address]] {
+            let hash: [u8; 32] = Sha256::digest(parts.concat()).into();
+            let hex: String = hash.iter().map(|byte| format!("{byte:02X}")).collect();
+            assert!(!keys.contains(&hex));
+        }
+    }
+    // Another installation has another key, and other counters for the same guess.
+    let other = World::start_throttled(|_| {}).await;
+    other.workspace("Acme", "owner@acme.example").await;
+    other.app.sweep().await.unwrap();
+    sign_in(&other.nobody(), "owner@acme.example", WRONG).await.unwrap_err();
+    let others = other.outside().await.texts("SELECT hex(key) FROM throttle").await;
+    assert_eq!(others.len(), 3);
+    assert!(others.iter().all(|key| !keys.contains(key)));
+    world.stop().await;
+    other.stop().await;
+}
