@@ -14,6 +14,7 @@ mod command_line;
 mod databases;
 mod faults;
 mod flows;
+mod fuzz;
 mod hostile;
 mod layering;
 mod metadata;
