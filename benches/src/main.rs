@@ -4,6 +4,7 @@
 
 mod clients;
 mod machine;
+#[allow(dead_code, reason = "the benchmark of attacks uses the rest")]
 mod program;
 mod rates;
 mod table;

@@ -8,9 +8,15 @@ use std::time::{Duration, Instant};
 use crate::Result;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_rolecall");
+/// Names another program to measure, such as that of an earlier release.
+const ANOTHER: &str = "ROLECALL_BENCH_PROGRAM";
 
 pub fn size_in_mib() -> Result<f64> {
-    Ok(std::fs::metadata(PROGRAM)?.len() as f64 / 1024.0 / 1024.0)
+    Ok(std::fs::metadata(program())?.len() as f64 / 1024.0 / 1024.0)
+}
+
+fn program() -> PathBuf {
+    std::env::var_os(ANOTHER).map_or_else(|| PROGRAM.into(), PathBuf::from)
 }
 
 /// A running server with its database in a folder.
@@ -24,8 +30,14 @@ pub struct Program {
 impl Program {
     /// Starts `serve` with the defaults, its log included, and waits until it listens.
     pub fn start(folder: &Path) -> Result<Self> {
+        Self::start_with(folder, &[])
+    }
+
+    /// As [`Program::start`], with more flags.
+    pub fn start_with(folder: &Path, more: &[&str]) -> Result<Self> {
         let mail = format!("file:{}", folder.join("mail").display());
         let mut command = command(folder, &["serve", "--mail-url", &mail, "--grpc-listen", "127.0.0.1:0"]);
+        command.args(more);
         let start = Instant::now();
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let mut line = String::new();
@@ -74,9 +86,22 @@ impl Program {
     }
 
     pub fn resident_mib(&self) -> Result<f64> {
+        self.mib("VmRSS:")
+    }
+
+    /// The most that it has had so far.
+    pub fn peak_mib(&self) -> Result<f64> {
+        self.mib("VmHWM:")
+    }
+
+    fn mib(&self, field: &str) -> Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).ok_or("no such field")?;
         Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// SIGTERM, and a clean end.
@@ -96,7 +121,7 @@ impl Drop for Program {
 
 /// The program on the database in `folder`, with nothing of the environment.
 fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(program());
     command.args(arguments).arg(format!("--database-url=sqlite://{}", folder.join("rolecall.db").display()));
     command.env_clear().stdin(Stdio::null());
     command
