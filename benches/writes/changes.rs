@@ -87,7 +87,7 @@ async fn one(
             InvitationServiceClient::new(channel).create_invitation(with(bearer, request)).await?;
         }
         Change::Role => {
-            let role = if number % 2 == 0 { v1::Role::Manager } else { v1::Role::Agent };
+            let role = if number.is_multiple_of(2) { v1::Role::Manager } else { v1::Role::Agent };
             let user_id = id(people_of(workspace) + 1).to_string();
             let request = v1::ChangeUserRoleRequest { user_id, role: role.into() };
             UserServiceClient::new(channel).change_user_role(with(bearer, request)).await?;

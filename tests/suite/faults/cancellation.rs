@@ -100,7 +100,6 @@ async fn clients_that_hang_up_leave_nothing_half_done_and_no_broken_connection()
 async fn a_use_case_that_is_dropped_anywhere_is_done_as_a_whole_or_not_at_all() {
     let world = Arc::new(World::start().await);
     let owner = world.workspace("Acme", "owner@acme.example").await;
-    let gil = world.join(&owner, "gil@acme.example", Role::Agent).await;
     let mut founding = Vec::new();
     for number in 0..HANGERS_UP {
         let world = Arc::clone(&world);
