@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use crate::support::Mode;
+use sqlx::{Connection, PgConnection};
+
+use crate::support::{Mode, Place, mode};
 
 const LIST: &str = include_str!("../databases.txt");
 
@@ -48,4 +50,22 @@ fn each_exception_names_one_test_the_modes_without_it_and_a_reason() {
     for line in LIST.lines().filter(|line| line.starts_with("except")) {
         assert!(line.split_once(" # ").is_some_and(|(_, reason)| !reason.is_empty()), "why? {line}");
     }
+}
+
+#[tokio::test]
+async fn the_service_is_given_the_database_that_the_run_is_on() {
+    let place = Place::empty();
+    let url = place.url();
+    let Mode::Postgres(settings) = mode() else {
+        assert!(url.starts_with("sqlite://"), "{url}");
+        return;
+    };
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    let facts =
+        "SELECT inet_server_port(), current_setting('default_transaction_isolation'), current_user = 'rolecall'";
+    let (port, isolation, ordinary): (i32, String, bool) =
+        sqlx::query_as(facts).fetch_one(&mut connection).await.unwrap();
+    assert_eq!(!url.contains(&format!(":{port}/")), settings.pooled, "{port} {url}");
+    assert_eq!(isolation == "serializable", settings.serializable, "{isolation}");
+    assert!(ordinary);
 }
