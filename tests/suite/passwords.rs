@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use rolecall::crypto::{PasswordPolicy, Passwords};
 use rolecall::grpc::pb::v1;
 use rolecall::mail::SendErrorKind;
 use rolecall::model::Role;
@@ -266,5 +267,52 @@ async fn a_reset_that_is_mailed_again_after_a_crash_leaves_its_newest_link_alive
     let second = world.mail_to(&owner.email).pop().unwrap().reset_token();
     assert_eq!(reset(&world, &reset_token_in(&first.email.text), NEW).await.unwrap_err().reason(), "RESET_NOT_FOUND");
     reset(&world, &second, NEW).await.unwrap();
+    world.stop().await;
+}
+
+/// Puts this in the place of the only account's hash.
+async fn store_hash(world: &World, hash: &str) {
+    world.outside().await.run(&format!("UPDATE user_account SET password_hash = '{hash}'")).await;
+}
+
+async fn stored_hash(world: &World) -> String {
+    world.outside().await.texts("SELECT password_hash FROM user_account").await.remove(0)
+}
+
+#[tokio::test]
+async fn a_hash_of_lower_cost_is_made_anew_at_the_next_sign_in_and_a_dearer_one_stays() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let hash = async |memory: u32| {
+        let pool = Passwords::new(PasswordPolicy { min_chars: 15 }, memory, 1, 1, 1).unwrap();
+        pool.hash(PASSWORD.into()).await.unwrap().as_str().to_owned()
+    };
+    for (memory, after) in [(8, 64), (128, 128)] {
+        let before = hash(memory).await;
+        store_hash(&world, &before).await;
+        sign_in(&world, &owner.email, OTHER).await.unwrap_err();
+        assert_eq!(stored_hash(&world).await, before);
+        sign_in(&world, &owner.email, PASSWORD).await.unwrap();
+        let now = stored_hash(&world).await;
+        assert!(now.starts_with(&format!("$argon2id$v=19$m={after},t=1,p=1$")), "{now}");
+        assert_eq!(now == before, memory == after);
+    }
+    sign_in(&world, &owner.email, PASSWORD).await.unwrap();
+    // The sessions from before stay: nothing was changed.
+    assert!(is_live(&world, &owner.token).await);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_stored_hash_that_asks_for_more_than_the_permitted_cost_is_not_obeyed() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let rest = "MDEyMzQ1Njc4OWFiY2RlZg$MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY";
+    for costs in ["m=262145,t=1,p=1", "m=64,t=17,p=1", "m=1024,t=1,p=17"] {
+        store_hash(&world, &format!("$argon2id$v=19${costs}${rest}")).await;
+        let refused = sign_in(&world, &owner.email, PASSWORD).await.unwrap_err();
+        assert_eq!((refused.code, refused.reason()), (Code::Internal, "INTERNAL"), "{costs}");
+        assert!(!refused.message.contains("cost"), "{}", refused.message);
+    }
     world.stop().await;
 }

@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::process::{Output, Stdio};
 
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tonic::Status;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
@@ -28,6 +31,14 @@ impl Secure {
         pair.write(folder);
         let arguments = arguments(folder, &place.url());
         let mut command = rolecall(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        Self::start_with(pair, client_ca, &[])
+    }
+
+    fn start_with(pair: &Pair, client_ca: Option<&Issuer>, more: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        pair.write(folder.path());
+        let mut command = rolecall(&arguments(folder.path()).iter().map(String::as_str).collect::<Vec<_>>());
+        command.args(more);
         if let Some(issuer) = client_ca {
             command.arg("--tls-client-ca").arg(write(folder, "client-ca.pem", &issuer.pem()));
         }
@@ -197,4 +208,32 @@ fn flags_that_make_no_sense_are_one_line_that_names_the_flag() {
     assert_eq!(refused(&["--tls-client-ca", "x"]), "--tls-client-ca:");
     assert_eq!(refused(&["--tls-cert", "x", "--tls-key", "x", "--insecure-plaintext"]), "--insecure-plaintext:");
     assert_eq!(refused(&["--max-connections", "99999999"]), "--max-connections:");
+}
+
+/// The head of a record of 512 bytes, and of a ClientHello in it that never comes.
+const HALF_A_HELLO: [u8; 9] = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc];
+
+#[tokio::test]
+async fn a_client_that_never_finishes_the_tls_handshake_is_hung_up_on() {
+    let issuer = Issuer::new();
+    let server = Secure::start_with(&issuer.issue(NAME), None, &["--handshake-timeout", "200ms"]);
+    for says in [&HALF_A_HELLO[..], &[]] {
+        let mut stream = TcpStream::connect(&server.child.address).await.unwrap();
+        stream.write_all(says).await.unwrap();
+        let mut rest = Vec::new();
+        let _ = timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("it is not hung up on");
+    }
+    server.call(trusting(&issuer)).await.unwrap();
+    assert_eq!(server.child.terminate(), Some(0));
+}
+
+#[tokio::test]
+async fn a_client_that_never_finishes_the_tls_handshake_does_not_hold_up_the_end() {
+    let issuer = Issuer::new();
+    let server = Secure::start_with(&issuer.issue(NAME), None, &["--handshake-timeout", "1h"]);
+    let mut stream = TcpStream::connect(&server.child.address).await.unwrap();
+    stream.write_all(&HALF_A_HELLO).await.unwrap();
+    server.call(trusting(&issuer)).await.unwrap();
+    assert_eq!(server.child.terminate(), Some(0));
+    drop(stream);
 }
