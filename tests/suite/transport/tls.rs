@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -26,18 +25,15 @@ struct Secure {
 
 impl Secure {
     fn start(pair: &Pair, client_ca: Option<&Issuer>) -> Self {
+        Self::start_with(pair, client_ca, &[])
+    }
+
+    fn start_with(pair: &Pair, client_ca: Option<&Issuer>, more: &[&str]) -> Self {
         let place = Place::empty();
         let folder = place.folder();
         pair.write(folder);
         let arguments = arguments(folder, &place.url());
         let mut command = rolecall(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
-        Self::start_with(pair, client_ca, &[])
-    }
-
-    fn start_with(pair: &Pair, client_ca: Option<&Issuer>, more: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        pair.write(folder.path());
-        let mut command = rolecall(&arguments(folder.path()).iter().map(String::as_str).collect::<Vec<_>>());
         command.args(more);
         if let Some(issuer) = client_ca {
             command.arg("--tls-client-ca").arg(write(folder, "client-ca.pem", &issuer.pem()));
