@@ -103,6 +103,14 @@ impl Error {
         self
     }
 
+    /// The same refusal for somebody else who was refused by the same failure.
+    pub fn for_another(&self) -> Self {
+        let mut error = Self::new(self.0.reason);
+        error.0.retry_after = self.0.retry_after;
+        error.0.cause = self.0.cause.as_ref().map(|cause| cause.to_string().into());
+        error
+    }
+
     pub fn reason(&self) -> Reason {
         self.0.reason
     }

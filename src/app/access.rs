@@ -7,9 +7,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::authz::{Caller, KeyCaller, Op, ServiceScope, gate};
 use crate::crypto::TokenKind;
-use crate::error::{Error, FieldReason, FieldViolation, Result, Violations};
+use crate::error::{Error, FieldReason, FieldViolation, Reason, Result, Violations};
 use crate::model::{Role, UserId, WorkspaceId};
-use crate::store::{KeyState, SessionState};
+use crate::store::{Found, KeyState, Question, SessionState};
 
 use super::App;
 
@@ -82,48 +82,50 @@ impl App {
             violations.take(fitting_subject(op, check, || path(index, "subject")));
         }
         violations.finish()?;
+        match &op.caller {
+            // The caller was read after this call arrived, so what was read is the answer.
+            Caller::Session(session) => Ok(checks
+                .iter()
+                .map(|check| compare(session.user_id, session.workspace_id, session.role, check.required))
+                .collect()),
+            Caller::ServiceKey(key) => self.check_about_others(op, key, checks).await,
+            _ => Err(Error::internal("a check by a caller who cannot ask")),
+        }
+    }
+
+    /// Asks everything at once, so that all answers come from one state of the database.
+    async fn check_about_others(&self, op: &Op, key: &KeyCaller, checks: &[AccessCheck]) -> Result<Vec<AccessVerdict>> {
         let asks_by_user = checks.iter().any(|check| matches!(check.subject, Some(CheckSubject::User(_))));
-        if let (true, Caller::ServiceKey(key)) = (asks_by_user, &op.caller) {
+        let mut questions = Vec::with_capacity(checks.len() + 1);
+        if asks_by_user {
             let workspace = op.caller.workspace()?;
             gate::require_scope(key.has(ServiceScope::CheckUserAccess), ServiceScope::CheckUserAccess)?;
-            self.store().workspace(workspace).await?;
+            questions.push(Question::Workspace(workspace));
+        }
+        let asked: Vec<Option<Question>> = checks.iter().map(|check| question(op, check)).collect::<Result<_>>()?;
+        questions.extend(asked.iter().flatten());
+        let mut answers =
+            if questions.is_empty() { Vec::new() } else { self.store().ask(questions).await? }.into_iter();
+        if asks_by_user && !answers.next().is_some_and(|workspace| workspace.is_something()) {
+            return Err(Reason::WorkspaceNotFound.into());
         }
         let mut verdicts = Vec::with_capacity(checks.len());
-        for check in checks {
-            verdicts.push(self.verdict(op, check).await?);
+        for (check, asked) in checks.iter().zip(asked) {
+            let found = asked.and_then(|_| answers.next()).unwrap_or(Found::Nothing);
+            verdicts.push(self.verdict(op, key, check, found)?);
         }
         Ok(verdicts)
     }
 
-    async fn verdict(&self, op: &Op, check: &AccessCheck) -> Result<AccessVerdict> {
-        match (&op.caller, &check.subject) {
-            // The caller was read after this call arrived, so what was read is the answer.
-            (Caller::Session(session), None) => {
-                Ok(compare(session.user_id, session.workspace_id, session.role, check.required))
-            }
-            (Caller::ServiceKey(key), Some(CheckSubject::SessionToken(token))) => {
-                self.verdict_on_token(op, key, token, check.required).await
-            }
-            (Caller::ServiceKey(_), Some(CheckSubject::User(user))) => {
-                let workspace = op.caller.workspace()?;
-                let role = self.store().role_of(workspace, *user).await?;
-                Ok(match role {
-                    Some(role) => compare(*user, workspace, role, check.required),
-                    None => AccessVerdict::Denied(AccessDenial::NotAMember { user: *user, workspace }),
-                })
-            }
-            _ => Err(Error::internal("a check whose subject does not fit its caller")),
+    fn verdict(&self, op: &Op, key: &KeyCaller, check: &AccessCheck, found: Found) -> Result<AccessVerdict> {
+        if let Some(CheckSubject::User(user)) = check.subject {
+            let workspace = op.caller.workspace()?;
+            return Ok(match found.role() {
+                Some(role) => compare(user, workspace, role, check.required),
+                None => AccessVerdict::Denied(AccessDenial::NotAMember { user, workspace }),
+            });
         }
-    }
-
-    async fn verdict_on_token(
-        &self,
-        op: &Op,
-        key: &KeyCaller,
-        token: &SecretString,
-        required: Role,
-    ) -> Result<AccessVerdict> {
-        let SessionState::Live(session) = self.session_state(op.now, token.expose_secret()).await? else {
+        let SessionState::Live(session) = found.session(self.lifetime(), op.now) else {
             return Ok(AccessVerdict::Denied(AccessDenial::SessionEnded));
         };
         // A check that finds it live is use of it.
@@ -131,7 +133,18 @@ impl App {
         if key.workspace.is_some_and(|workspace| workspace != session.workspace_id) {
             return Ok(AccessVerdict::Denied(AccessDenial::WrongWorkspace));
         }
-        Ok(compare(session.user_id, session.workspace_id, session.role, required))
+        Ok(compare(session.user_id, session.workspace_id, session.role, check.required))
+    }
+}
+
+/// What has to be found out for a check. There is nothing to find out about a token that is malformed.
+fn question(op: &Op, check: &AccessCheck) -> Result<Option<Question>> {
+    match &check.subject {
+        Some(CheckSubject::SessionToken(token)) => {
+            Ok(TokenKind::Session.parse(token.expose_secret()).map(Question::Session))
+        }
+        Some(CheckSubject::User(user)) => Ok(Some(Question::Membership(op.caller.workspace()?, *user))),
+        None => Err(Error::internal("a check whose subject does not fit its caller")),
     }
 }
 

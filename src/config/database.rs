@@ -55,6 +55,14 @@ pub struct DatabaseConfig {
     /// PostgreSQL ends a transaction in which nothing happens for this long
     #[arg(long, env = "ROLECALL_DATABASE_IDLE_TRANSACTION_TIMEOUT", value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
     pub database_idle_transaction_timeout: Duration,
+
+    /// Statements about access at once. Benchmarks set it; what it is by default was measured
+    #[arg(long, env = "ROLECALL_ACCESS_STATEMENTS", value_name = "NUMBER", hide = true)]
+    pub access_statements: Option<usize>,
+
+    /// Questions about access that one statement answers at the most. Benchmarks set it to 1
+    #[arg(long, env = "ROLECALL_ACCESS_BATCH", value_name = "NUMBER", default_value_t = 256, hide = true)]
+    pub access_batch: usize,
 }
 
 /// What a database URL names.
@@ -75,6 +83,8 @@ impl DatabaseConfig {
             database_statement_timeout: Duration::from_secs(5),
             database_lock_timeout: Duration::from_secs(2),
             database_idle_transaction_timeout: Duration::from_secs(10),
+            access_statements: None,
+            access_batch: 256,
         }
     }
 

@@ -76,6 +76,11 @@ impl TokenKind {
 pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
+    /// A hash that was stored.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }

@@ -87,6 +87,16 @@ pub(super) fn refused(error: DbErr) -> Error {
     }
 }
 
+/// As [`refused`], of the driver's own error.
+pub(super) fn refused_by_driver(error: sqlx::Error) -> Error {
+    refused(DbErr::Query(RuntimeErr::SqlxError(error.into())))
+}
+
+/// The answer to a call whose statement was waited for in vain.
+pub(super) fn out_of_reach(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::new(Reason::DatabaseUnavailable).retry_after(RETRY_UNAVAILABLE).caused_by(cause)
+}
+
 /// As [`refused`], where the one check that can fail is the one on the number of Owners.
 pub(super) fn refused_by_owner_count(error: DbErr) -> Error {
     match class_of(&error) {

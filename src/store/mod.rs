@@ -49,7 +49,7 @@ use crate::config::DatabaseConfig;
 use crate::error::{Error, Reason, Result};
 use crate::model::{UserId, WorkspaceId};
 
-pub use access::{KeyState, SessionState};
+pub use access::{AccessFigures, Found, Histogram, KeyState, Question, SessionState};
 pub use error::OpenError;
 pub use invitations::{InvitationFilter, NewInvitation};
 pub use links::InvitationLink;
@@ -78,6 +78,7 @@ impl Store {
 
     /// Closes all connections; what was committed is on the disk already.
     pub async fn close(&self) {
+        self.0.desk.close();
         for pool in [&self.0.reader, &self.0.writer] {
             if let Err(error) = pool.clone().close().await {
                 tracing::warn!(%error, "closing the database");

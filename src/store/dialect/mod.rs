@@ -5,18 +5,21 @@ mod postgres;
 mod primary;
 mod sqlite;
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use sea_orm::{DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr};
 
 use crate::config::{DatabaseConfig, DatabaseTarget};
-use crate::error::{Error, Reason};
+use crate::error::Error;
 
 use super::OpenError;
+use super::access::Desk;
+
+pub(super) use sqlite::SqliteFile;
 
 /// The kind of database and what is known of it.
 pub(super) enum Dialect {
-    Sqlite(sqlite::SqliteFile),
+    Sqlite(Arc<SqliteFile>),
     Postgres(postgres::Postgres),
 }
 
@@ -25,6 +28,8 @@ pub(super) struct Opened {
     pub(super) dialect: Dialect,
     pub(super) writer: DatabaseConnection,
     pub(super) reader: DatabaseConnection,
+    /// Where access is asked about, by connections of the reader.
+    pub(super) desk: Arc<Desk>,
 }
 
 impl Dialect {
@@ -66,13 +71,9 @@ pub(super) fn byte_order(backend: DatabaseBackend) -> Option<&'static str> {
 /// Opens what the configuration names.
 pub(super) async fn open(config: &DatabaseConfig) -> Result<Opened, OpenError> {
     match config.target().map_err(|e| OpenError::new(e.to_string()))? {
-        DatabaseTarget::Sqlite(path) => sqlite::open(&path).await,
+        DatabaseTarget::Sqlite(path) => sqlite::open(&path, config).await,
         DatabaseTarget::Postgres(urls) => postgres::open(&urls, config).await,
     }
-}
-
-fn gone(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::new(Reason::DatabaseUnavailable).retry_after(Duration::from_secs(1)).caused_by(cause)
 }
 
 /// The database's own words, without the driver's wrapping.

@@ -19,6 +19,8 @@ use tokio::time::timeout;
 
 use crate::config::DatabaseConfig;
 
+use crate::store::access::{Desk, PostgresSource};
+
 use super::primary::Cluster;
 use super::{Dialect, OpenError, Opened, driver_text, pooler};
 
@@ -29,6 +31,9 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 /// Whether a connection is outside of transactions: inside of one, time stands still. A connection that comes back in
 /// the middle of one would make the next user's changes part of it.
 const AT_REST: &str = "SELECT now() = statement_timestamp()";
+
+/// Statements about access at once.
+const CLERKS: usize = 2;
 
 /// What is known of the server.
 pub(in crate::store) struct Postgres {
@@ -111,7 +116,14 @@ pub(super) async fn open(urls: &[String], config: &DatabaseConfig) -> Result<Ope
     let patience = config.database_acquire_timeout + config.database_statement_timeout;
     let dialect = Dialect::Postgres(Postgres { limits, pooled, patience, follower });
     match <[PgPool; 2]>::try_from(pools) {
-        Ok([writer, reader]) => Ok(Opened { dialect, writer: writer.into(), reader: reader.into() }),
+        Ok([writer, reader]) => {
+            let desk = Desk::new(
+                Box::new(PostgresSource { pool: reader.clone(), patience }),
+                config.access_statements.unwrap_or(CLERKS),
+                config.access_batch,
+            );
+            Ok(Opened { dialect, writer: writer.into(), reader: reader.into(), desk })
+        }
         Err(_) => Err(OpenError::new("two pools were not made")),
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{
@@ -12,9 +13,13 @@ use sea_orm::{
 };
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
+use crate::config::DatabaseConfig;
 use crate::error::Error;
 
-use super::{Dialect, OpenError, Opened, driver_text, gone};
+use crate::store::access::{Desk, SqliteSource};
+use crate::store::error::out_of_reach;
+
+use super::{Dialect, OpenError, Opened, driver_text};
 
 /// Older versions can lose a commit when a checkpoint meets a reset of the log (fixed in 3.51.3).
 const MIN_SQLITE_VERSION: (u32, u32, u32) = (3, 51, 3);
@@ -25,6 +30,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest queue for the one writer.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
+/// Statements about access at once.
+const CLERKS: usize = 1;
 
 /// The file that was opened, by what the file system knows of it.
 pub(in crate::store) struct SqliteFile {
@@ -44,16 +51,16 @@ pub(super) async fn begin(writer: &DatabaseConnection) -> Result<DatabaseTransac
 }
 
 impl SqliteFile {
-    pub(super) fn require_present(&self) -> Result<(), Error> {
+    pub(in crate::store) fn require_present(&self) -> Result<(), Error> {
         match fs::metadata(&self.path) {
             Ok(found) if (found.dev(), found.ino()) == (self.device, self.inode) => Ok(()),
-            Ok(_) => Err(gone("the database file was replaced")),
-            Err(error) => Err(gone(error)),
+            Ok(_) => Err(out_of_reach("the database file was replaced")),
+            Err(error) => Err(out_of_reach(error)),
         }
     }
 }
 
-pub(super) async fn open(path: &Path) -> Result<Opened, OpenError> {
+pub(super) async fn open(path: &Path, config: &DatabaseConfig) -> Result<Opened, OpenError> {
     let at_path = |error: &dyn std::fmt::Display| {
         OpenError::new(format!("the database {} cannot be opened: {error}", path.display()))
     };
@@ -81,8 +88,13 @@ pub(super) async fn open(path: &Path) -> Result<Opened, OpenError> {
     put_mark(&writer).await.map_err(|e| at_path(&e))?;
     let reader = pool(options.pragma("query_only", "ON"), READERS).await.map_err(|e| at_path(&driver_text(&e)))?;
     let found = fs::metadata(path).map_err(|e| at_path(&e))?;
-    let file = SqliteFile { path: path.to_owned(), device: found.dev(), inode: found.ino() };
-    Ok(Opened { dialect: Dialect::Sqlite(file), writer: writer.into(), reader: reader.into() })
+    let file = Arc::new(SqliteFile { path: path.to_owned(), device: found.dev(), inode: found.ino() });
+    let desk = Desk::new(
+        Box::new(SqliteSource { pool: reader.clone(), file: Arc::clone(&file) }),
+        config.access_statements.unwrap_or(CLERKS),
+        config.access_batch,
+    );
+    Ok(Opened { dialect: Dialect::Sqlite(file), writer: writer.into(), reader: reader.into(), desk })
 }
 
 /// Creates the file with mode 0600 in a folder with mode 0700 where they are missing. SQLite gives the log files the

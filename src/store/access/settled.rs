@@ -1,74 +1,22 @@
-//! The read behind every call and every check: what a token or a user is worth right now.
-//!
-//! Each answer is one statement on an autocommit connection, so it comes from one state of the database that is current
-//! at some moment after the question arrived. Nothing is remembered between questions.
+//! The caller as it is inside a write transaction, read again after the locks.
 
 use sea_orm::sea_query::{Expr, ExprTrait, JoinType, Query, SelectStatement};
 use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult};
 
-use crate::authz::{KeyCaller, ServiceScope, SessionCaller};
+use crate::authz::{KeyCaller, SessionCaller};
 use crate::clock::Timestamp;
-use crate::crypto::TokenHash;
 use crate::error::Result;
-use crate::model::{Role, ServiceKeyId, SessionId, SessionLifetime, SignInId, UserId, WorkspaceId};
+use crate::model::{ServiceKeyId, SessionId, SignInId, UserId, WorkspaceId};
 
-use super::entity::{membership, service_key, session};
-use super::error::{corrupt, refused};
-use super::{Store, memberships};
+use crate::store::entity::{membership, service_key, session};
+use crate::store::error::refused;
+use crate::store::memberships;
 
-/// What a session token stands for.
-#[derive(Clone, Debug)]
-pub enum SessionState {
-    Live(SessionCaller),
-    /// Ended by its own sign-out.
-    SignedOut,
-    /// Ended in any other way, or never begun.
-    Ended,
-}
-
-/// What a service key stands for.
-#[derive(Clone, Debug)]
-pub enum KeyState {
-    Live(KeyCaller),
-    Invalid,
-}
-
-impl Store {
-    /// What the session token with this hash is worth at `now`.
-    pub async fn session_state(
-        &self,
-        token: TokenHash,
-        lifetime: SessionLifetime,
-        now: Timestamp,
-    ) -> Result<SessionState> {
-        self.0.dialect.require_present()?;
-        let query = session_query().and_where(session_column(session::Column::TokenHash).eq(token.to_vec())).take();
-        let Some(row) = SessionRow::one(self.reader(), &query).await? else {
-            return Ok(SessionState::Ended);
-        };
-        if row.signed_out {
-            return Ok(SessionState::SignedOut);
-        }
-        let idle = now >= Timestamp::from_micros(row.last_used_at).plus(lifetime.idle);
-        if idle { Ok(SessionState::Ended) } else { Ok(row.live(now)?.map_or(SessionState::Ended, SessionState::Live)) }
-    }
-
-    /// The role that a user has in a workspace, if any.
-    pub async fn role_of(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<Role>> {
-        memberships::active_role(self.reader(), workspace, user).await
-    }
-
-    /// What the service key with this hash is worth at `now`.
-    pub async fn key_state(&self, key: TokenHash, now: Timestamp) -> Result<KeyState> {
-        self.0.dialect.require_present()?;
-        let query = key_query().and_where(Expr::col(service_key::Column::KeyHash).eq(key.to_vec())).take();
-        Ok(one_key(self.reader(), &query, now).await?.map_or(KeyState::Invalid, KeyState::Live))
-    }
-}
+use super::scopes_of;
 
 /// The session as it is inside a transaction, if it is live. The idle time-out was judged when the call came in; the call
 /// itself is use.
-pub(super) async fn live_session<C: ConnectionTrait>(
+pub(in crate::store) async fn live_session<C: ConnectionTrait>(
     db: &C,
     id: SessionId,
     now: Timestamp,
@@ -81,7 +29,7 @@ pub(super) async fn live_session<C: ConnectionTrait>(
 }
 
 /// The key as it is inside a transaction, if it is good.
-pub(super) async fn live_key<C: ConnectionTrait>(
+pub(in crate::store) async fn live_key<C: ConnectionTrait>(
     db: &C,
     id: ServiceKeyId,
     now: Timestamp,
@@ -97,10 +45,8 @@ struct SessionRow {
     user_id: uuid::Uuid,
     workspace_id: uuid::Uuid,
     expires_at: i64,
-    last_used_at: i64,
     authenticated_at: i64,
     ended_at: Option<i64>,
-    signed_out: bool,
     role: i16,
     removed_at: Option<i64>,
 }
@@ -136,10 +82,8 @@ fn session_column(column: session::Column) -> Expr {
 fn session_query() -> SelectStatement {
     use session::Column as S;
     Query::select()
-        .columns(
-            [S::Id, S::SignInId, S::UserId, S::WorkspaceId, S::ExpiresAt, S::LastUsedAt].map(|c| (session::Entity, c)),
-        )
-        .columns([S::AuthenticatedAt, S::EndedAt, S::SignedOut].map(|c| (session::Entity, c)))
+        .columns([S::Id, S::SignInId, S::UserId, S::WorkspaceId, S::ExpiresAt].map(|c| (session::Entity, c)))
+        .columns([S::AuthenticatedAt, S::EndedAt].map(|c| (session::Entity, c)))
         .columns([membership::Column::Role, membership::Column::RemovedAt].map(|c| (membership::Entity, c)))
         .from(session::Entity)
         .join(
@@ -186,15 +130,4 @@ async fn one_key<C: ConnectionTrait>(db: &C, query: &SelectStatement, now: Times
         bound_to,
         workspace: bound_to,
     }))
-}
-
-/// Scopes are stored as bits: bit n stands for the scope with number n.
-pub(super) fn scope_bits(scopes: &[ServiceScope]) -> i32 {
-    scopes.iter().fold(0, |bits, scope| bits | 1 << scope.number())
-}
-
-pub(super) fn scopes_of(bits: i32) -> Result<Vec<ServiceScope>> {
-    let scopes: Vec<ServiceScope> =
-        ServiceScope::ALL.iter().copied().filter(|scope| bits & (1 << scope.number()) != 0).collect();
-    if scope_bits(&scopes) == bits { Ok(scopes) } else { Err(corrupt("a service scope")) }
 }

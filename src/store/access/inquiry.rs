@@ -1,0 +1,53 @@
+//! What one statement is for, and who answers it.
+
+use std::collections::{HashMap, HashSet};
+
+use async_trait::async_trait;
+
+use crate::crypto::TokenHash;
+use crate::error::Result;
+use crate::model::{UserId, WorkspaceId};
+
+use super::{Found, Question};
+
+/// What was found, by what was asked. What was not found is not in it.
+pub(in crate::store) type Findings = HashMap<Question, Found>;
+
+/// The questions of one statement, each once, by kind.
+#[derive(Clone, Debug, Default)]
+pub(in crate::store) struct Inquiry {
+    pub(super) sessions: Vec<TokenHash>,
+    pub(super) keys: Vec<TokenHash>,
+    pub(super) memberships: Vec<(WorkspaceId, UserId)>,
+    pub(super) workspaces: Vec<WorkspaceId>,
+}
+
+impl Inquiry {
+    pub(super) fn of<'a>(questions: impl Iterator<Item = &'a Question>) -> Self {
+        let mut inquiry = Self::default();
+        let mut known = HashSet::new();
+        for question in questions.filter(|question| known.insert(**question)) {
+            match *question {
+                Question::Session(hash) => inquiry.sessions.push(hash),
+                Question::ServiceKey(hash) => inquiry.keys.push(hash),
+                Question::Membership(workspace, user) => inquiry.memberships.push((workspace, user)),
+                Question::Workspace(workspace) => inquiry.workspaces.push(workspace),
+            }
+        }
+        inquiry
+    }
+}
+
+/// Where answers come from.
+#[async_trait]
+pub(in crate::store) trait Source: Send + Sync + 'static {
+    /// A connection for a while.
+    async fn connect(&self) -> Result<Box<dyn Line>>;
+}
+
+/// A connection that is in no transaction. Dropped, it goes back to where it came from.
+#[async_trait]
+pub(in crate::store) trait Line: Send {
+    /// Sends one statement and answers what it found.
+    async fn ask(&mut self, inquiry: &Inquiry) -> Result<Findings>;
+}

@@ -1,0 +1,260 @@
+//! The read behind every call and every check: what a token, a key or a user is worth right now.
+//!
+//! Questions that wait at the same moment are answered by one statement ([`desk`]), whatever they ask about. Each answer
+//! comes from one state of the database that is current at some moment after its question arrived: a statement is sent
+//! after the questions that it is for were taken from the queue, on a connection that is in no transaction. Nothing is
+//! remembered between questions.
+
+mod desk;
+mod figures;
+mod inquiry;
+mod postgres;
+mod settled;
+mod sqlite;
+
+use crate::authz::{KeyCaller, ServiceScope, SessionCaller};
+use crate::clock::Timestamp;
+use crate::crypto::TokenHash;
+use crate::error::Result;
+use crate::model::{Role, ServiceKeyId, SessionId, SessionLifetime, SignInId, UserId, WorkspaceId};
+
+use super::error::corrupt;
+use super::{Store, memberships};
+
+pub(super) use desk::Desk;
+pub use figures::{AccessFigures, Histogram};
+pub(super) use postgres::PostgresSource;
+pub(super) use settled::{live_key, live_session};
+pub(super) use sqlite::SqliteSource;
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Question {
+    /// The session whose token has this hash, with the membership that it stands on.
+    Session(TokenHash),
+    /// The service key with this hash.
+    ServiceKey(TokenHash),
+    /// An active membership.
+    Membership(WorkspaceId, UserId),
+    /// Whether the workspace exists.
+    Workspace(WorkspaceId),
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub enum Found {
+    Nothing,
+    Session(FoundSession),
+    ServiceKey(FoundKey),
+    Membership(Role),
+    Workspace,
+}
+
+/// A session, whatever has become of it.
+#[derive(Clone, Debug)]
+pub struct FoundSession {
+    caller: SessionCaller,
+    ended: bool,
+    signed_out: bool,
+    last_used_time: Timestamp,
+}
+
+/// A service key, whatever has become of it.
+#[derive(Clone, Debug)]
+pub struct FoundKey {
+    caller: KeyCaller,
+    revoked: bool,
+    expire_time: Option<Timestamp>,
+}
+
+/// What a session token stands for.
+#[derive(Clone, Debug)]
+pub enum SessionState {
+    Live(SessionCaller),
+    /// Ended by its own sign-out.
+    SignedOut,
+    /// Ended in any other way, or never begun.
+    Ended,
+}
+
+/// What a service key stands for.
+#[derive(Clone, Debug)]
+pub enum KeyState {
+    Live(KeyCaller),
+    Invalid,
+}
+
+impl Found {
+    /// What a session is worth at `now`, if it is one.
+    pub fn session(self, lifetime: SessionLifetime, now: Timestamp) -> SessionState {
+        let Found::Session(session) = self else {
+            return SessionState::Ended;
+        };
+        if session.signed_out {
+            return SessionState::SignedOut;
+        }
+        let idle = now >= session.last_used_time.plus(lifetime.idle);
+        if idle || session.ended || now >= session.caller.expire_time {
+            SessionState::Ended
+        } else {
+            SessionState::Live(session.caller)
+        }
+    }
+
+    /// What a service key is worth at `now`, if it is one.
+    pub fn service_key(self, now: Timestamp) -> KeyState {
+        match self {
+            Found::ServiceKey(key) if !key.revoked && key.expire_time.is_none_or(|end| now < end) => {
+                KeyState::Live(key.caller)
+            }
+            _ => KeyState::Invalid,
+        }
+    }
+
+    /// The role of a membership, if it is one.
+    pub fn role(&self) -> Option<Role> {
+        match self {
+            Found::Membership(role) => Some(*role),
+            _ => None,
+        }
+    }
+
+    pub fn is_something(&self) -> bool {
+        !matches!(self, Found::Nothing)
+    }
+}
+
+impl Store {
+    /// Answers questions that belong together, in their order and by one statement.
+    ///
+    /// # Errors
+    /// `OVERLOADED` if too many wait, `DATABASE_UNAVAILABLE`, `CONFLICT`. Trouble is never an answer.
+    pub async fn ask(&self, questions: Vec<Question>) -> Result<Vec<Found>> {
+        self.0.desk.ask(questions).await
+    }
+
+    async fn ask_one(&self, question: Question) -> Result<Found> {
+        Ok(self.ask(vec![question]).await?.pop().unwrap_or(Found::Nothing))
+    }
+
+    /// What the session token with this hash is worth at `now`.
+    pub async fn session_state(
+        &self,
+        token: TokenHash,
+        lifetime: SessionLifetime,
+        now: Timestamp,
+    ) -> Result<SessionState> {
+        Ok(self.ask_one(Question::Session(token)).await?.session(lifetime, now))
+    }
+
+    /// What the service key with this hash is worth at `now`.
+    pub async fn key_state(&self, key: TokenHash, now: Timestamp) -> Result<KeyState> {
+        Ok(self.ask_one(Question::ServiceKey(key)).await?.service_key(now))
+    }
+
+    /// The role that a user has in a workspace, if any.
+    pub async fn role_of(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<Role>> {
+        Ok(self.ask_one(Question::Membership(workspace, user)).await?.role())
+    }
+
+    /// How access was asked about so far.
+    pub fn access_figures(&self) -> AccessFigures {
+        self.0.desk.figures()
+    }
+}
+
+/// A row of the one statement: both databases answer with these columns, and what a kind of row has no use for is NULL.
+struct Row {
+    kind: i32,
+    hash: Option<Vec<u8>>,
+    id: Option<uuid::Uuid>,
+    sign_in_id: Option<uuid::Uuid>,
+    user_id: Option<uuid::Uuid>,
+    workspace_id: Option<uuid::Uuid>,
+    /// A role, or scopes as bits.
+    number: Option<i32>,
+    ended: bool,
+    signed_out: bool,
+    expires_at: Option<i64>,
+    last_used_at: Option<i64>,
+    authenticated_at: Option<i64>,
+    name: Option<String>,
+}
+
+/// The parts of the one statement. Each kind of question adds what it looks for.
+mod parts {
+    pub(super) const SESSIONS: &str = "SELECT 1 AS kind, s.token_hash, s.id, s.sign_in_id, s.user_id, s.workspace_id, \
+        m.role + 0 AS number, s.ended_at IS NOT NULL OR m.removed_at IS NOT NULL AS ended, s.signed_out, s.expires_at, \
+        s.last_used_at, s.authenticated_at, NULL AS name \
+        FROM session s JOIN membership m ON m.workspace_id = s.workspace_id AND m.user_id = s.user_id \
+        WHERE s.token_hash ";
+    pub(super) const KEYS: &str = "SELECT 2, k.key_hash, k.id, NULL, NULL, k.workspace_id, k.scopes, \
+        k.revoked_at IS NOT NULL, FALSE, k.expires_at, NULL, NULL, k.name FROM service_key k WHERE k.key_hash ";
+    pub(super) const MEMBERSHIPS: &str = "SELECT 3, NULL, NULL, NULL, m.user_id, m.workspace_id, m.role + 0, FALSE, \
+        FALSE, NULL, NULL, NULL, NULL FROM membership m ";
+    pub(super) const WORKSPACES: &str = "SELECT 4, NULL, NULL, NULL, NULL, w.id, 0, FALSE, FALSE, NULL, NULL, NULL, \
+        NULL FROM workspace w WHERE w.id ";
+}
+
+impl Row {
+    /// The question that this row answers, and what it says.
+    fn answer(self) -> Result<(Question, Found)> {
+        let row = || corrupt("a row about access");
+        match self.kind {
+            1 => {
+                let caller = SessionCaller {
+                    session_id: SessionId::new(self.id.ok_or_else(row)?),
+                    sign_in_id: SignInId::new(self.sign_in_id.ok_or_else(row)?),
+                    user_id: UserId::new(self.user_id.ok_or_else(row)?),
+                    workspace_id: WorkspaceId::new(self.workspace_id.ok_or_else(row)?),
+                    role: self.role()?,
+                    authenticate_time: Timestamp::from_micros(self.authenticated_at.ok_or_else(row)?),
+                    expire_time: Timestamp::from_micros(self.expires_at.ok_or_else(row)?),
+                };
+                let last_used_time = Timestamp::from_micros(self.last_used_at.ok_or_else(row)?);
+                let session = FoundSession { caller, ended: self.ended, signed_out: self.signed_out, last_used_time };
+                Ok((Question::Session(self.token()?), Found::Session(session)))
+            }
+            2 => {
+                let question = Question::ServiceKey(self.token()?);
+                let bound_to = self.workspace_id.map(WorkspaceId::new);
+                let caller = KeyCaller {
+                    key_id: ServiceKeyId::new(self.id.ok_or_else(row)?),
+                    name: self.name.ok_or_else(row)?,
+                    scopes: scopes_of(self.number.ok_or_else(row)?)?,
+                    bound_to,
+                    workspace: bound_to,
+                };
+                let expire_time = self.expires_at.map(Timestamp::from_micros);
+                Ok((question, Found::ServiceKey(FoundKey { caller, revoked: self.ended, expire_time })))
+            }
+            3 => {
+                let workspace = WorkspaceId::new(self.workspace_id.ok_or_else(row)?);
+                let user = UserId::new(self.user_id.ok_or_else(row)?);
+                Ok((Question::Membership(workspace, user), Found::Membership(self.role()?)))
+            }
+            _ => Ok((Question::Workspace(WorkspaceId::new(self.workspace_id.ok_or_else(row)?)), Found::Workspace)),
+        }
+    }
+
+    fn role(&self) -> Result<Role> {
+        let number = self.number.and_then(|number| i16::try_from(number).ok());
+        memberships::role(number.ok_or_else(|| corrupt("a role"))?)
+    }
+
+    fn token(&self) -> Result<TokenHash> {
+        let hash = self.hash.as_deref().and_then(|hash| hash.try_into().ok());
+        Ok(TokenHash::from_bytes(hash.ok_or_else(|| corrupt("a hash of a token"))?))
+    }
+}
+
+/// Scopes are stored as bits: bit n stands for the scope with number n.
+pub(super) fn scope_bits(scopes: &[ServiceScope]) -> i32 {
+    scopes.iter().fold(0, |bits, scope| bits | 1 << scope.number())
+}
+
+pub(super) fn scopes_of(bits: i32) -> Result<Vec<ServiceScope>> {
+    let scopes: Vec<ServiceScope> =
+        ServiceScope::ALL.iter().copied().filter(|scope| bits & (1 << scope.number()) != 0).collect();
+    if scope_bits(&scopes) == bits { Ok(scopes) } else { Err(corrupt("a service scope")) }
+}
