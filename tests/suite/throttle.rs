@@ -7,7 +7,7 @@ use rolecall::model::Role;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::support::{As, PASSWORD, Refused, World};
+use crate::support::{As, Child, PASSWORD, Place, Refused, World, ok, rolecall};
 
 const WRONG: &str = "granite pillow 19 comet";
 
@@ -369,4 +369,34 @@ async fn a_counter_does_not_say_whose_it_is_without_the_key_of_the_data() {
     assert!(others.iter().all(|key| !keys.contains(key)));
     world.stop().await;
     other.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_hundred_parallel_guesses_on_a_device_exactly_ten_reach_argon2() {
+    let place = Place::empty();
+    let (url, mail) = (place.url(), format!("file:{}", place.mail().display()));
+    let bootstrap =
+        ["bootstrap", "--database-url", &url, "--workspace", "Acme", "--owner", "owner@acme.example", "--json"];
+    let printed = rolecall(&bootstrap).output().unwrap().stdout;
+    let printed: serde_json::Value = serde_json::from_slice(&printed).unwrap();
+    let mut serve = rolecall(&["--log", "rolecall=trace", "serve", "--database-url", &url, "--mail-url", &mail]);
+    let log = place.folder().join("log");
+    serve.args(["--grpc-listen", "127.0.0.1:0"]).stderr(std::fs::File::create(&log).unwrap());
+    let child = Child::spawn(serve);
+    let nobody = child.with_token(None).await;
+    let link = printed["invitation_token"].as_str().unwrap();
+    let device = ok(nobody.accept(link, "Olga", PASSWORD).await).device_token;
+
+    let mut guesses = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let (nobody, request) = (nobody.clone(), request("owner@acme.example", WRONG, &device));
+        guesses.spawn(async move { reason(nobody.sessions().sign_in(request).await) });
+    }
+    let reasons = guesses.join_all().await;
+    let count = |wanted: &str| reasons.iter().filter(|reason| *reason == wanted).count();
+    assert_eq!((count("INVALID_CREDENTIALS"), count("TOO_MANY_ATTEMPTS")), (10, 90));
+    drop(nobody);
+    assert_eq!(tokio::task::spawn_blocking(move || child.terminate()).await.unwrap(), Some(0));
+    let looks = std::fs::read_to_string(&log).unwrap().matches("a password is looked at").count();
+    assert_eq!(looks, 10);
 }
