@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 
 use crate::support::{Mode, Place, mode};
@@ -60,7 +61,9 @@ async fn the_service_is_given_the_database_that_the_run_is_on() {
         assert!(url.starts_with("sqlite://"), "{url}");
         return;
     };
-    let mut connection = PgConnection::connect(&url).await.unwrap();
+    // As the service does, since PgBouncer takes no client that sets this.
+    let options: PgConnectOptions = url.parse().unwrap();
+    let mut connection = PgConnection::connect_with(&options.extra_float_digits(None)).await.unwrap();
     let facts =
         "SELECT inet_server_port(), current_setting('default_transaction_isolation'), current_user = 'rolecall'";
     let (port, isolation, ordinary): (i32, String, bool) =
