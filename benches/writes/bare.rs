@@ -28,10 +28,10 @@ SELECT * FROM throttle WHERE key = sha256(CAST('b' || :w || '-' || :i AS bytea))
 SELECT * FROM membership WHERE workspace_id = id_of(:w) AND email = 'b' || :i AND removed_at IS NULL LIMIT 1;
 SELECT * FROM invitation WHERE workspace_id = id_of(:w) AND email = 'b' || :i
     AND accepted_at IS NULL AND canceled_at IS NULL LIMIT 1;
-INSERT INTO invitation VALUES (id_of(:w * 1000000000 + :i), id_of(:w), 'b' || :i, 1, 1, id_of(:s), :i, :i, NULL, NULL,
+INSERT INTO invitation VALUES (id_of(:w * 10000000 + :i), id_of(:w), 'b' || :i, 1, 1, id_of(:s), :i, :i, NULL, NULL,
     NULL, false, false, 1, 0, NULL, '');
-SELECT * FROM invitation WHERE id = id_of(:w * 1000000000 + :i) AND workspace_id = id_of(:w);
-INSERT INTO outbox VALUES (gen_random_uuid(), 1, 'b' || :i, id_of(:w), id_of(:w * 1000000000 + :i), NULL, 1, :i, :i, 0,
+SELECT * FROM invitation WHERE id = id_of(:w * 10000000 + :i) AND workspace_id = id_of(:w);
+INSERT INTO outbox VALUES (gen_random_uuid(), 1, 'b' || :i, id_of(:w), id_of(:w * 10000000 + :i), NULL, 1, :i, :i, 0,
     NULL, NULL, :i);
 ";
 const ROLE: &str = r"
