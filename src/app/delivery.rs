@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::authz::Op;
 use crate::clock::Timestamp;
 use crate::crypto::{TokenHash, TokenKind, random_fraction};
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 use crate::mail::render::{self, InvitationEmail, PasswordResetEmail, Rendered, RoleWords};
 use crate::mail::{Email, SendError, SendErrorKind};
 use crate::model::{Delivery, DeliveryState, EmailAddress, InvitationId, InvitationState, Role, UserId, WorkspaceId};
@@ -21,6 +22,9 @@ use super::{App, retrying};
 const LEASE: Duration = Duration::from_secs(120);
 /// How long one attempt may take as a whole.
 pub const SEND_LIMIT: Duration = Duration::from_secs(60);
+/// How often it is tried to record what became of an e-mail while the database is away, about as long as a lease may last.
+const SETTLEMENTS: u32 = 30;
+const SETTLEMENT_PAUSE: Duration = Duration::from_secs(2);
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 const LONGEST_RETRY: Duration = Duration::from_secs(60 * 60);
 
@@ -61,8 +65,9 @@ impl App {
 
     /// How long until the next e-mail is due, if any waits.
     pub async fn next_email_in(&self) -> Result<Option<Duration>> {
-        let now = self.now();
-        Ok(self.store().next_email_due().await?.map(|due| due.since(now)))
+        let op = self.system_op();
+        let due = retrying(op.deadline, || self.store().next_email_due()).await?;
+        Ok(due.map(|due| due.since(op.now)))
     }
 
     /// Mints the link of a claimed e-mail. `None` if another worker has taken it over, or it is not worth sending any more.
@@ -74,7 +79,8 @@ impl App {
     async fn mint(&self, op: &Op, lease: &LeasedEmail) -> Result<Option<OutgoingEmail>> {
         let mut tx = self.write_about(op, lease).await?;
         let now = op.now;
-        if !tx.holds_lease(lease).await? {
+        // What waited for so long that it could not be sent within its lease is left to another.
+        if !tx.holds_lease(lease, self.now().plus(SEND_LIMIT)).await? {
             return Ok(None);
         }
         let minted = match lease.subject {
@@ -102,6 +108,14 @@ impl App {
 
     /// Records what became of an e-mail.
     pub async fn settle_email(&self, sent: &OutgoingEmail, outcome: &DeliveryOutcome) -> Result<()> {
+        for _ in 1..SETTLEMENTS {
+            let op = self.system_op();
+            match retrying(op.deadline, || self.settle_sent(&op, sent, outcome)).await {
+                // It was sent: as long as the lease is ours it is worth a lot that nobody sends it again.
+                Err(error) if error.reason() == Reason::DatabaseUnavailable => sleep(SETTLEMENT_PAUSE).await,
+                settled => return settled,
+            }
+        }
         let op = self.system_op();
         retrying(op.deadline, || self.settle_sent(&op, sent, outcome)).await
     }

@@ -35,6 +35,10 @@ impl App {
             let fields = [command.name.as_str(), command.owner_email.as_str()];
             RequestKey::new(key.key_id.uuid(), "CreateWorkspace", id, &fields)
         });
+        if let Some(id) = command.request_id {
+            // The same request may be in work elsewhere: what it uses up, such as a quota, does not refuse this one.
+            tx.lock_name("request", &id.to_string()).await?;
+        }
         if let Some(done) = recall(&tx, request.as_ref()).await? {
             let id = WorkspaceId::new(done);
             return Ok((tx.workspace(id).await?, tx.founding_invitation(id).await?));

@@ -27,8 +27,8 @@ pub struct LogConfig {
 }
 
 /// What other crates say of every statement and connection is no news at any level but their own.
-const QUIET: &str =
-    "sqlx=warn,sea_orm=warn,sea_orm_migration=warn,h2=warn,hyper=warn,hyper_util=warn,tower=warn,rustls=warn";
+/// Of a line in `.pgpass` that it cannot read the driver would repeat the password.
+const QUIET: &str = "sqlx_postgres::options::pgpass=off,sqlx=warn,sea_orm=warn,sea_orm_migration=warn,h2=warn,hyper=warn,hyper_util=warn,tower=warn,rustls=warn";
 
 impl LogConfig {
     pub fn start(&self) -> Result<(), ConfigError> {

@@ -65,8 +65,8 @@ pub struct DatabaseConfig {
     pub access_batch: usize,
 }
 
-/// What a database URL names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a database URL names. It can hold a password, so it has no `Debug`.
+#[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseTarget {
     Sqlite(PathBuf),
     /// One URL for each host. They hold the password.
@@ -178,8 +178,8 @@ mod tests {
 
     #[test]
     fn a_url_names_a_file_or_is_refused_without_being_repeated() {
-        assert_eq!(target("sqlite://a/b.db"), Ok(DatabaseTarget::Sqlite("a/b.db".into())));
-        assert_eq!(target("sqlite:///a/b.db"), Ok(DatabaseTarget::Sqlite("/a/b.db".into())));
+        assert!(target("sqlite://a/b.db") == Ok(DatabaseTarget::Sqlite("a/b.db".into())));
+        assert!(target("sqlite:///a/b.db") == Ok(DatabaseTarget::Sqlite("/a/b.db".into())));
         for url in [
             "",
             "sqlite://",
@@ -192,7 +192,7 @@ mod tests {
             "postgres://u@h/d?secret=hunter2",
             "postgres:u:hunter2@h/d",
         ] {
-            let error = target(url).unwrap_err();
+            let error = target(url).err().unwrap();
             assert_eq!(error.flag, FLAG);
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
@@ -202,7 +202,7 @@ mod tests {
     fn each_host_of_a_cluster_gets_a_url_of_its_own() {
         let urls = |url: &str| match target(url) {
             Ok(DatabaseTarget::Postgres(urls)) => urls,
-            other => panic!("{other:?}"),
+            _ => panic!("{url} names something else"),
         };
         assert_eq!(urls("postgresql://u:p@h:5433/d?sslmode=require"), ["postgres://u:p@h:5433/d?sslmode=require"]);
         assert_eq!(

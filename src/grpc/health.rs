@@ -10,7 +10,8 @@ use crate::authz::RULES;
 
 /// How often the database is asked.
 const INTERVAL: Duration = Duration::from_secs(1);
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Longer than a wait for a connection and one for a lock together: a database that is busy is there.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Keeps the health of all services up to date, for ever.
 pub async fn watch(app: App, reporter: HealthReporter) {

@@ -50,6 +50,7 @@ fn classify(code: &str) -> Class {
         // Extended codes keep the primary one in their low byte.
         code => match code.parse::<u32>().map(|code| code & 0xff) {
             Ok(8 | 10 | 13 | 14) if code.len() < 5 => Class::Unavailable,
+            Ok(5 | 6) if code.len() < 5 => Class::Retry,
             _ => Class::Other,
         },
     }
@@ -72,6 +73,8 @@ fn class_of_driver(error: &sqlx::Error) -> Class {
         | sqlx::Error::Tls(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::BeginFailed
         | sqlx::Error::WorkerCrashed => Class::Unavailable,
         _ => Class::Other,
     }
@@ -95,6 +98,14 @@ pub(super) fn refused_by_driver(error: sqlx::Error) -> Error {
 /// The answer to a call whose statement was waited for in vain.
 pub(super) fn out_of_reach(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::new(Reason::DatabaseUnavailable).retry_after(RETRY_UNAVAILABLE).caused_by(cause)
+}
+
+/// As [`refused`], of a commit: unless the database itself says that it did not happen, nobody knows.
+pub(super) fn refused_at_commit(error: DbErr) -> Error {
+    match class_of(&error) {
+        Class::Other => Error::new(Reason::DatabaseUnavailable).retry_after(RETRY_UNAVAILABLE).caused_by(error),
+        _ => refused(error),
+    }
 }
 
 /// As [`refused`], where the one check that can fail is the one on the number of Owners.
@@ -140,6 +151,7 @@ mod tests {
             ("40P01", Class::Retry),
             ("5", Class::Retry),
             ("517", Class::Retry),
+            ("773", Class::Retry),
             ("13", Class::Unavailable),
             ("266", Class::Unavailable),
             ("778", Class::Unavailable),

@@ -36,6 +36,7 @@ mod sessions;
 mod sweep;
 mod throttle;
 mod touch;
+mod turns;
 mod users;
 mod workspaces;
 
@@ -62,7 +63,7 @@ pub use sessions::NewSession;
 pub use sweep::{SweepKind, SweepLimits};
 pub use throttle::ThrottleKey;
 
-use error::refused;
+use error::{refused, refused_at_commit};
 use throttle::name_key;
 
 /// The open database. Cheap to clone.
@@ -113,7 +114,9 @@ impl Store {
 
     /// Opens the transaction of an operation in `workspace`, which need not be the caller's.
     pub async fn write_in(&self, op: &Op, workspace: WorkspaceId) -> Result<Write> {
+        let turn = self.0.turns.take(workspace, op.deadline).await?;
         let mut write = self.begin(op).await?;
+        write.turn = turn;
         write.lock_workspace(workspace).await?;
         match &op.caller {
             // Its own workspace is not locked, so what could end the session meanwhile has to be: see the lock order.
@@ -140,7 +143,7 @@ impl Store {
         let database = Arc::clone(&self.0);
         let begin = async move { database.dialect.begin(&database.writer).await };
         let txn = tokio::spawn(begin).await.map_err(Error::internal)?.map_err(refused)?;
-        Ok(Write { txn, op: op.clone() })
+        Ok(Write { txn, op: op.clone(), turn: None })
     }
 
     fn reader(&self) -> &DatabaseConnection {
@@ -153,15 +156,19 @@ pub struct Write {
     txn: DatabaseTransaction,
     /// The operation, with the caller as the database knows it inside this transaction.
     op: Op,
+    /// Held until the transaction is over.
+    turn: Option<turns::Turn>,
 }
 
 impl Write {
     /// Makes everything that was done in here permanent, durably.
     ///
     /// # Errors
-    /// Then nothing of it is.
+    /// `CONFLICT`: then nothing of it is. `DATABASE_UNAVAILABLE`: then it may be.
     pub async fn commit(self) -> Result<()> {
-        self.txn.commit().await.map_err(refused)
+        let outcome = self.txn.commit().await.map_err(refused_at_commit);
+        drop(self.turn);
+        outcome
     }
 
     /// The operation, with the caller's standing as of this transaction. Use cases decide by this and not by what the

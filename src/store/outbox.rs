@@ -115,6 +115,8 @@ impl Write {
     pub async fn lease_emails(&mut self, most: u64, until: Timestamp) -> Result<Vec<LeasedEmail>> {
         let rows = outbox::Entity::find()
             .filter(due(self.op.now))
+            // What the next release may mail about is for its own workers.
+            .filter(O::Kind.is_in([KIND_INVITATION, KIND_PASSWORD_RESET]))
             .order_by_asc(O::NextAttemptAt)
             .limit(most)
             .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
@@ -142,12 +144,13 @@ impl Write {
         Ok(leased)
     }
 
-    /// Whether an e-mail is still claimed by this lease. Its row is not locked: whoever holds the lease settles it.
-    pub async fn holds_lease(&self, email: &LeasedEmail) -> Result<bool> {
+    /// Whether an e-mail is claimed by this lease until then at least. Its row is not locked: whoever holds the lease
+    /// settles it.
+    pub async fn holds_lease(&self, email: &LeasedEmail, until: Timestamp) -> Result<bool> {
         let row = outbox::Entity::find()
             .filter(O::Id.eq(email.outbox_id.uuid()))
             .filter(O::LeaseId.eq(email.lease_id))
-            .filter(O::LeasedUntil.gt(self.op.now.as_micros()))
+            .filter(O::LeasedUntil.gt(until.as_micros()))
             .one(&self.txn)
             .await
             .map_err(refused)?;

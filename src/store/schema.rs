@@ -51,7 +51,12 @@ impl Store {
         for _ in 1..ATTEMPTS {
             match self.try_migrate().await {
                 Err(error) if is_lost_race(&error) => sleep(PAUSE).await,
-                outcome => return outcome.map_err(failed),
+                outcome => {
+                    let applied = outcome.map_err(failed)?;
+                    // Somebody who is newer may have been quicker, and too new.
+                    self.schema_state().await?.require_current()?;
+                    return Ok(applied);
+                }
             }
         }
         self.try_migrate().await.map_err(failed)

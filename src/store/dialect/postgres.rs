@@ -21,6 +21,8 @@ use crate::config::DatabaseConfig;
 
 use crate::store::access::{Desk, PostgresSource};
 
+use crate::store::turns::Turns;
+
 use super::primary::Cluster;
 use super::{Dialect, OpenError, Opened, driver_text, pooler};
 
@@ -34,6 +36,10 @@ const AT_REST: &str = "SELECT now() = statement_timestamp()";
 
 /// Statements about access at once.
 const CLERKS: usize = 2;
+
+/// What is read outside of transactions is one statement each. Under serializable it could be refused for the sake of
+/// others, and there is nothing that it would have to be serializable with.
+const READ_COMMITTED: &str = "SET default_transaction_isolation = 'read committed';";
 
 /// What is known of the server.
 pub(in crate::store) struct Postgres {
@@ -72,8 +78,7 @@ impl Postgres {
 
 /// Takes the limits off a transaction.
 pub(super) async fn unlimit(txn: &DatabaseTransaction) -> Result<(), DbErr> {
-    let none =
-        ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"].map(|it| format!("{it} = 0"));
+    let none = ["statement_timeout = 0", "lock_timeout = 0"].map(str::to_owned);
     txn.execute_unprepared(&statements(&none, "SET LOCAL")).await?;
     Ok(())
 }
@@ -101,19 +106,22 @@ pub(super) async fn open(urls: &[String], config: &DatabaseConfig) -> Result<Ope
     .map(|(name, limit)| format!("{name} = {}", limit.as_millis()));
     let first = timeout(config.database_acquire_timeout, PgConnection::connect_with(&options));
     let mut first = first.await.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|error| at(&error))?;
-    require_fit(&mut first).await.map_err(|problem| OpenError::new(format!("{}: {problem}", place(&options))))?;
+    let patience = config.database_acquire_timeout + config.database_statement_timeout;
+    let look = async {
+        require_fit(&mut first).await.map_err(|problem| OpenError::new(format!("{}: {problem}", place(&options))))?;
+        pooler::detect(&options).await
+    };
+    let pooled = timeout(patience, look).await.unwrap_or_else(|_| Err(at(&sqlx::Error::PoolTimedOut)))?;
     let _ = first.close().await;
-    let pooled = pooler::detect(&options).await?;
 
-    let on_connect = if pooled { String::new() } else { statements(&limits, "SET") };
     let changing = config.database_connections / 2;
     let mut pools = Vec::new();
-    for size in [changing, config.database_connections - changing] {
+    for (size, more) in [(changing, ""), (config.database_connections - changing, READ_COMMITTED)] {
+        let on_connect = if pooled { String::new() } else { statements(&limits, "SET") + more };
         let pool = pool(size, config, &cluster, &on_connect).connect_with(options.clone()).await;
         pools.push(pool.map_err(|error| at(&error))?);
     }
     let follower = cluster.has_several().then(|| tokio::spawn(Arc::clone(&cluster).follow(pools.clone())));
-    let patience = config.database_acquire_timeout + config.database_statement_timeout;
     let dialect = Dialect::Postgres(Postgres { limits, pooled, patience, follower });
     match <[PgPool; 2]>::try_from(pools) {
         Ok([writer, reader]) => {
@@ -122,7 +130,7 @@ pub(super) async fn open(urls: &[String], config: &DatabaseConfig) -> Result<Ope
                 config.access_statements.unwrap_or(CLERKS),
                 config.access_batch,
             );
-            Ok(Opened { dialect, writer: writer.into(), reader: reader.into(), desk })
+            Ok(Opened { dialect, writer: writer.into(), reader: reader.into(), desk, turns: Turns::default() })
         }
         Err(_) => Err(OpenError::new("two pools were not made")),
     }
@@ -147,7 +155,8 @@ fn place(options: &PgConnectOptions) -> String {
 }
 
 fn pool(size: u32, config: &DatabaseConfig, cluster: &Arc<Cluster>, on_connect: &str) -> PgPoolOptions {
-    let (on_connect, cluster) = (Arc::<str>::from(on_connect), Arc::clone(cluster));
+    let (on_connect, cluster, known) = (Arc::<str>::from(on_connect), Arc::clone(cluster), Arc::clone(cluster));
+    let patience = config.database_acquire_timeout;
     PgPoolOptions::new()
         .max_connections(size)
         .min_connections(1)
@@ -155,35 +164,38 @@ fn pool(size: u32, config: &DatabaseConfig, cluster: &Arc<Cluster>, on_connect: 
         // Its place is taken by `before_acquire`, which has a limit and leaves out what was just used.
         .test_before_acquire(false)
         .after_connect(move |connection, _| {
-            let on_connect = Arc::clone(&on_connect);
-            Box::pin(async move { prepare(connection, &on_connect).await })
+            let (on_connect, cluster) = (Arc::clone(&on_connect), Arc::clone(&cluster));
+            Box::pin(async move { within(patience, prepare(connection, &on_connect, &cluster)).await })
         })
         .before_acquire(move |connection, meta| {
-            let stale = cluster.has_moved_since(meta.age);
+            let stale = known.has_moved_since(meta.age, patience);
             Box::pin(async move {
                 if stale || meta.idle_for < SIGN_OF_LIFE {
                     return Ok(!stale);
                 }
-                within_sign_of_life(connection.ping()).await.map(|()| true)
+                within(SIGN_OF_LIFE, connection.ping()).await.map(|()| true)
             })
         })
         .after_release(|connection, _| {
             Box::pin(async move {
-                let row = within_sign_of_life(raw_sql(AT_REST).fetch_one(connection)).await?;
+                let row = within(SIGN_OF_LIFE, raw_sql(AT_REST).fetch_one(connection)).await?;
                 row.try_get(0)
             })
         })
 }
 
-async fn within_sign_of_life<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    timeout(SIGN_OF_LIFE, work).await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    timeout(limit, work).await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
 }
 
 /// Sets a new connection's limits, and refuses it if it leads to a stand-by.
-async fn prepare(connection: &mut PgConnection, on_connect: &str) -> Result<(), sqlx::Error> {
+async fn prepare(connection: &mut PgConnection, on_connect: &str, cluster: &Cluster) -> Result<(), sqlx::Error> {
     let sql = format!("{on_connect}SELECT pg_is_in_recovery()");
-    let row = raw_sql(AssertSqlSafe(sql)).fetch_one(connection).await?;
-    if row.try_get(0)? { Err(io::Error::other("the server is a stand-by").into()) } else { Ok(()) }
+    let row = raw_sql(AssertSqlSafe(sql)).fetch_one(&mut *connection).await?;
+    if row.try_get(0)? {
+        return Err(io::Error::other("the server is a stand-by").into());
+    }
+    if cluster.has_several() { cluster.require_newest(connection).await } else { Ok(()) }
 }
 
 /// Refuses a server that is too old, and a database whose text is not Unicode.

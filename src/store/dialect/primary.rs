@@ -2,9 +2,10 @@
 //!
 //! The hosts are asked every second. Of several that say that they are primaries the one with the newest timeline is
 //! meant: it was promoted last. When it is another one than before, new connections go there and those to the old one
-//! are not used again. That is quick, not strict: until the old primary is fenced, it may still answer somebody.
+//! are not used again. Nobody goes back to an older timeline, not even while the newest does not answer. That is quick,
+//! not strict: until the old primary is fenced, it may still answer somebody.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,13 +25,15 @@ const TIMELINE: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN '' ELSE pg_wal
 pub(super) struct Cluster {
     hosts: Vec<PgConnectOptions>,
     primary: AtomicUsize,
+    /// The newest timeline that was ever seen.
+    newest: AtomicU32,
     /// When the primary became another one.
     moved: Mutex<Option<Instant>>,
 }
 
 impl Cluster {
     pub(super) fn new(hosts: Vec<PgConnectOptions>) -> Self {
-        Self { hosts, primary: AtomicUsize::new(0), moved: Mutex::new(None) }
+        Self { hosts, primary: AtomicUsize::new(0), newest: AtomicU32::new(0), moved: Mutex::new(None) }
     }
 
     pub(super) fn has_several(&self) -> bool {
@@ -42,10 +45,19 @@ impl Cluster {
         self.hosts.get(self.primary.load(Ordering::SeqCst))
     }
 
-    /// Whether a connection of this age was made to a host that is not the primary any more.
-    pub(super) fn has_moved_since(&self, age: Duration) -> bool {
+    /// Whether a connection of this age may have been made to a host that is not the primary any more: it counts its age
+    /// from when it was ready, and was begun up to `patience` before.
+    pub(super) fn has_moved_since(&self, age: Duration, patience: Duration) -> bool {
         let moved = *self.moved.lock().unwrap_or_else(PoisonError::into_inner);
-        moved.is_some_and(|moved| age >= moved.elapsed())
+        moved.is_some_and(|moved| age + patience >= moved.elapsed())
+    }
+
+    /// Refuses a new connection that leads to an older timeline than the newest.
+    pub(super) async fn require_newest(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        match read_timeline(connection).await? {
+            Some(timeline) if timeline >= self.newest.load(Ordering::SeqCst) => Ok(()),
+            _ => Err(std::io::Error::other("the server is not the primary any more").into()),
+        }
     }
 
     /// Looks for the primary until it is found, at most for `patience`.
@@ -75,8 +87,15 @@ impl Cluster {
     /// Asks all hosts. Answers the primary if there is one.
     async fn look(&self, probes: &mut [Probe]) -> Option<&PgConnectOptions> {
         let timelines = join_all(probes.iter_mut().map(Probe::timeline)).await;
-        let newest = timelines.into_iter().enumerate().filter_map(|(host, timeline)| Some((timeline?, host))).max();
-        let (_, host) = newest?;
+        let current = self.primary.load(Ordering::SeqCst);
+        let known = self.newest.load(Ordering::SeqCst);
+        let (timeline, _, host) = timelines
+            .into_iter()
+            .enumerate()
+            .filter_map(|(host, timeline)| Some((timeline?, host == current, host)))
+            .filter(|(timeline, is_current, _)| *timeline > known || (*timeline == known && *is_current))
+            .max()?;
+        self.newest.store(timeline, Ordering::SeqCst);
         if self.primary.swap(host, Ordering::SeqCst) != host {
             *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
             tracing::warn!(
@@ -107,11 +126,17 @@ impl Probe {
                 Some(connection) => connection,
                 None => PgConnection::connect_with(&self.options).await?,
             };
-            let name: String = raw_sql(TIMELINE).fetch_one(&mut connection).await?.try_get(0)?;
-            Ok::<_, sqlx::Error>((connection, name))
+            let timeline = read_timeline(&mut connection).await?;
+            Ok::<_, sqlx::Error>((connection, timeline))
         };
-        let (connection, name) = timeout(PATIENCE, ask).await.ok()?.ok()?;
+        let (connection, timeline) = timeout(PATIENCE, ask).await.ok()?.ok()?;
         self.connection = Some(connection);
-        u32::from_str_radix(name.get(..8)?, 16).ok()
+        timeline
     }
+}
+
+/// The timeline of the server behind a connection; none if it is a stand-by.
+async fn read_timeline(connection: &mut PgConnection) -> Result<Option<u32>, sqlx::Error> {
+    let name: String = raw_sql(TIMELINE).fetch_one(connection).await?.try_get(0)?;
+    Ok(name.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok()))
 }

@@ -196,7 +196,7 @@ async fn upkeep(book: &mut Book, scene: &Scene, owner: &Seat) {
 
     let mut tx = scene.system(NOW).await;
     let leases = book.add("the claim of e-mails", tx.lease_emails(10, NOW.plus(SECOND))).await;
-    book.add("whether a claim stands", tx.holds_lease(&leases[0])).await;
+    book.add("whether a claim stands", tx.holds_lease(&leases[0], NOW)).await;
     book.add("the end of an e-mail", tx.settle_email(&leases[0], true, Settlement::Done)).await;
     let request = RequestKey::new(owner.workspace.uuid(), "CreateInvitation", new_uuid(NOW), &[]);
     book.add("an earlier request", tx.recall_request(&request)).await;
