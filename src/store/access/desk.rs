@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
+use tracing::{Instrument, Span};
 
 use crate::error::{Error, Reason, Result};
 
@@ -25,7 +26,7 @@ use super::inquiry::{Findings, Inquiry, Line, Source};
 use super::{AccessFigures, Found, Question};
 
 /// Questions that may wait.
-const MOST_WAITING: usize = 16_384;
+const MOST_WAITING: usize = 65_536;
 /// How long a clerk without work stays, and how long any keeps a connection: the pool looks at what comes back.
 const STAY: Duration = Duration::from_secs(1);
 /// How often a statement is sent again that lost against a concurrent change, which none but a serializable one can.
@@ -60,6 +61,8 @@ struct Queue {
 struct Entry {
     questions: Vec<Question>,
     arrival: Instant,
+    /// The statement belongs to the work of whoever asked first.
+    span: Span,
     answer: oneshot::Sender<Result<Vec<Found>>>,
 }
 
@@ -72,7 +75,8 @@ impl Desk {
     /// Answers questions in their order, all by the same statement.
     pub(super) async fn ask(self: &Arc<Self>, questions: Vec<Question>) -> Result<Vec<Found>> {
         let (answer, answered) = oneshot::channel();
-        let mut place = self.enter(Entry { questions, arrival: Instant::now(), answer })?;
+        let entry = Entry { questions, arrival: Instant::now(), span: Span::current(), answer };
+        let mut place = self.enter(entry)?;
         let outcome = answered.await;
         place.taken = true;
         outcome.unwrap_or_else(|_| Err(Error::internal("whoever was to answer about access died")))
@@ -127,14 +131,15 @@ impl Desk {
 
     /// Sends one statement for a batch.
     async fn send(&self, line: &mut dyn Line, batch: &[Entry]) -> Result<Findings> {
+        let span = batch.first().map_or_else(Span::none, |entry| entry.span.clone());
         let inquiry = Inquiry::of(batch.iter().flat_map(|entry| &entry.questions));
         let start = Instant::now();
-        let mut outcome = line.ask(&inquiry).await;
+        let mut outcome = line.ask(&inquiry).instrument(span.clone()).await;
         for _ in 1..TRIES {
             if !outcome.as_ref().is_err_and(|error| error.reason() == Reason::Conflict) {
                 break;
             }
-            outcome = line.ask(&inquiry).await;
+            outcome = line.ask(&inquiry).instrument(span.clone()).await;
         }
         self.counters.query.add_time(start.elapsed());
         outcome
@@ -203,7 +208,7 @@ impl Clerk {
 
     /// Waits until somebody waits. Answers whether to go on.
     async fn wait(&mut self) -> bool {
-        let (told, word) = oneshot::channel();
+        let (told, mut word) = oneshot::channel();
         let id = {
             let mut queue = self.desk.queue();
             if !queue.waiting.is_empty() {
@@ -219,11 +224,11 @@ impl Clerk {
             queue.idle.push((id, told));
             id
         };
-        let told = timeout(STAY, word).await;
+        // It can be told until it has the lock again.
+        let told = timeout(STAY, &mut word).await;
         let mut queue = self.desk.queue();
         let unknown = queue.idle.iter().all(|(other, _)| *other != id);
         queue.idle.retain(|(other, _)| *other != id);
-        // It may have been told at the last moment.
         self.gathering = matches!(told, Ok(Ok(()))) || (told.is_err() && unknown && !queue.closed);
         self.gathering
     }
@@ -303,3 +308,6 @@ fn answer(batch: Vec<Entry>, outcome: Result<Findings>, counters: &Counters) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

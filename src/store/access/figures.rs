@@ -30,6 +30,19 @@ pub struct Histogram {
     pub buckets: Vec<u64>,
 }
 
+impl Histogram {
+    /// A value that this share of the values is below, to within a factor of two.
+    pub fn quantile(&self, share: f64) -> u64 {
+        let wanted = (self.count as f64 * share).ceil() as u64;
+        let mut seen = 0;
+        let reached = self.buckets.iter().position(|bucket| {
+            seen += bucket;
+            seen >= wanted
+        });
+        reached.map_or(0, |bucket| 1 << bucket)
+    }
+}
+
 /// The counters themselves.
 #[derive(Default)]
 pub(super) struct Counters {
@@ -82,5 +95,24 @@ impl Counters {
             failures: self.failures.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_histogram_counts_each_value_in_its_power_of_two() {
+        let counter = Counter::default();
+        for value in [0, 1, 2, 3, 4, 1_000, u64::from(u32::MAX)] {
+            counter.add(value);
+        }
+        let histogram = counter.read();
+        assert_eq!((histogram.count, histogram.sum), (7, 1_010 + u64::from(u32::MAX)));
+        let filled: Vec<usize> = (0..BUCKETS).filter(|bucket| histogram.buckets[*bucket] > 0).collect();
+        assert_eq!(filled, [0, 1, 2, 3, 10, 31]);
+        assert_eq!(histogram.buckets[2], 2);
+        assert_eq!([0.5, 0.8, 1.0].map(|share| histogram.quantile(share)), [4, 1_024, 1 << 31]);
     }
 }

@@ -188,12 +188,15 @@ mod parts {
         s.last_used_at, s.authenticated_at, NULL AS name \
         FROM session s JOIN membership m ON m.workspace_id = s.workspace_id AND m.user_id = s.user_id \
         WHERE s.token_hash ";
-    pub(super) const KEYS: &str = "SELECT 2, k.key_hash, k.id, NULL, NULL, k.workspace_id, k.scopes, \
-        k.revoked_at IS NOT NULL, FALSE, k.expires_at, NULL, NULL, k.name FROM service_key k WHERE k.key_hash ";
-    pub(super) const MEMBERSHIPS: &str = "SELECT 3, NULL, NULL, NULL, m.user_id, m.workspace_id, m.role + 0, FALSE, \
-        FALSE, NULL, NULL, NULL, NULL FROM membership m ";
-    pub(super) const WORKSPACES: &str = "SELECT 4, NULL, NULL, NULL, NULL, w.id, 0, FALSE, FALSE, NULL, NULL, NULL, \
-        NULL FROM workspace w WHERE w.id ";
+    pub(super) const KEYS: &str = "SELECT 2 AS kind, k.key_hash AS token_hash, k.id, NULL AS sign_in_id, \
+        NULL AS user_id, k.workspace_id, k.scopes AS number, k.revoked_at IS NOT NULL AS ended, FALSE AS signed_out, \
+        k.expires_at, NULL AS last_used_at, NULL AS authenticated_at, k.name FROM service_key k WHERE k.key_hash ";
+    pub(super) const MEMBERSHIPS: &str = "SELECT 3 AS kind, NULL AS token_hash, NULL AS id, NULL AS sign_in_id, m.user_id, \
+        m.workspace_id, m.role + 0 AS number, FALSE AS ended, FALSE AS signed_out, NULL AS expires_at, \
+        NULL AS last_used_at, NULL AS authenticated_at, NULL AS name FROM ";
+    pub(super) const WORKSPACES: &str = "SELECT 4 AS kind, NULL AS token_hash, NULL AS id, NULL AS sign_in_id, \
+        NULL AS user_id, w.id AS workspace_id, 0 AS number, FALSE AS ended, FALSE AS signed_out, NULL AS expires_at, \
+        NULL AS last_used_at, NULL AS authenticated_at, NULL AS name FROM workspace w WHERE w.id ";
 }
 
 impl Row {

@@ -18,7 +18,7 @@ use super::{Row, parts};
 static STATEMENT: LazyLock<String> = LazyLock::new(|| {
     format!(
         "{}= ANY($1) UNION ALL {}= ANY($2) UNION ALL \
-         {}JOIN unnest($3::uuid[], $4::uuid[]) AS asked(workspace_id, user_id) \
+         {}unnest($3::uuid[], $4::uuid[]) AS asked(workspace_id, user_id) JOIN membership m \
          ON m.workspace_id = asked.workspace_id AND m.user_id = asked.user_id WHERE m.removed_at IS NULL UNION ALL \
          {}= ANY($5)",
         parts::SESSIONS,
