@@ -1,7 +1,8 @@
 //! What has to be done now and then: recording what was used, and sweeping what has served its purpose.
 
-use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
@@ -17,56 +18,87 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Rows of one kind that one transaction sweeps: few enough that nobody waits for it.
 const SWEEP_BATCH: u64 = 500;
 
-/// Which sessions and keys were used since the last time it was recorded.
+/// Which sessions and keys were used since the last time it was recorded, and when last.
 #[derive(Default)]
 pub(super) struct Touches(Mutex<Touched>);
 
 #[derive(Default)]
 struct Touched {
-    sessions: HashSet<SessionId>,
-    keys: HashSet<ServiceKeyId>,
-    latest: Option<Timestamp>,
+    sessions: HashMap<SessionId, Timestamp>,
+    keys: HashMap<ServiceKeyId, Timestamp>,
 }
 
 impl Touches {
     pub(super) fn session(&self, id: SessionId, at: Timestamp) {
-        let mut touched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        touched.sessions.insert(id);
-        touched.latest = touched.latest.max(Some(at));
+        keep_later(&mut self.touched().sessions, [(id, at)]);
     }
 
     pub(super) fn service_key(&self, id: ServiceKeyId, at: Timestamp) {
-        let mut touched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        touched.keys.insert(id);
-        touched.latest = touched.latest.max(Some(at));
+        keep_later(&mut self.touched().keys, [(id, at)]);
     }
 
     fn take(&self) -> Touched {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.touched())
+    }
+
+    /// Keeps what could not be recorded for the next time.
+    fn put_back(&self, sessions: &[(SessionId, Timestamp)], keys: &[(ServiceKeyId, Timestamp)]) {
+        let mut touched = self.touched();
+        keep_later(&mut touched.sessions, sessions.iter().copied());
+        keep_later(&mut touched.keys, keys.iter().copied());
+    }
+
+    fn touched(&self) -> MutexGuard<'_, Touched> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn keep_later<K: Eq + Hash>(times: &mut HashMap<K, Timestamp>, more: impl IntoIterator<Item = (K, Timestamp)>) {
+    for (id, at) in more {
+        times.entry(id).and_modify(|known| *known = at.max(*known)).or_insert(at);
     }
 }
 
 impl App {
-    /// Records the use of sessions and keys since the last time, as of the latest use among them. Called every few
-    /// seconds, so what is recorded is right to within a minute; what a failure or a crash loses is no more than that.
+    /// Records when sessions and keys were used last, batch by batch. Called every few seconds, so what is recorded is
+    /// right to within a minute. What cannot be recorded is kept for the next time; a crash loses no more than that.
     pub async fn record_use(&self) -> Result<()> {
         let touched = self.0.touches.take();
-        let Some(at) = touched.latest else {
-            return Ok(());
-        };
-        let sessions: Vec<_> = touched.sessions.into_iter().map(|id| (id, at)).collect();
+        let sessions: Vec<_> = touched.sessions.into_iter().collect();
+        let keys: Vec<_> = touched.keys.into_iter().collect();
+        let mut outcome = Ok(());
         for batch in sessions.chunks(TOUCH_BATCH) {
-            let mut tx = self.store().write_unscoped(&self.system_op()).await?;
-            tx.touch_sessions(batch).await?;
-            tx.commit().await?;
+            if outcome.is_ok() {
+                outcome = self.record(batch, &[]).await;
+            }
+            if outcome.is_err() {
+                self.0.touches.put_back(batch, &[]);
+            }
         }
-        let keys: Vec<_> = touched.keys.into_iter().map(|id| (id, at)).collect();
         for batch in keys.chunks(TOUCH_BATCH) {
-            let mut tx = self.store().write_unscoped(&self.system_op()).await?;
-            tx.touch_service_keys(batch).await?;
-            tx.commit().await?;
+            if outcome.is_ok() {
+                outcome = self.record(&[], batch).await;
+            }
+            if outcome.is_err() {
+                self.0.touches.put_back(&[], batch);
+            }
         }
-        Ok(())
+        outcome
+    }
+
+    async fn record(&self, sessions: &[(SessionId, Timestamp)], keys: &[(ServiceKeyId, Timestamp)]) -> Result<()> {
+        let op = self.system_op();
+        retrying(op.deadline, || async {
+            let mut tx = self.store().write_unscoped(&op).await?;
+            if !sessions.is_empty() {
+                tx.touch_sessions(sessions).await?;
+            }
+            if !keys.is_empty() {
+                tx.touch_service_keys(keys).await?;
+            }
+            tx.commit().await
+        })
+        .await
     }
 
     /// Sweeps everything that is due, batch by batch. Answers how many rows went, by kind.

@@ -1,0 +1,43 @@
+//! When a session or a key was used last.
+
+use std::time::Duration;
+
+use rolecall::authz::ServiceScope;
+use rolecall::error::Reason;
+use rolecall::model::Role;
+
+use super::check;
+use crate::support::{World, ok};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn each_use_is_recorded_at_its_own_time_and_what_could_not_be_recorded_is_recorded_later() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let gil = world.join(&owner, "gil@acme.example", Role::Agent).await;
+    let key = world.service_key("desk", &[ServiceScope::CheckAccess], None).await;
+    let desk = world.with_token(&key);
+    world.app.record_use().await.unwrap();
+    let seen = async |user: &str| ok(world.by(&owner).get_user(user).await).user.unwrap().last_seen_time;
+    let mut used = Vec::new();
+    for token in [&gil.token, &owner.token] {
+        world.wait(MINUTE);
+        check(&desk, token).await;
+        used.push(world.clock.now().as_micros() / 1_000_000);
+    }
+    world.wait(MINUTE);
+    world.place().take_away();
+    world.app.record_use().await.unwrap_err();
+    world.place().bring_back();
+    // Nothing was used meanwhile. Connections that had ended are noticed when they are used.
+    let mut tries = 0;
+    while let Err(error) = world.app.record_use().await {
+        tries += 1;
+        assert!(tries < 100 && error.reason() == Reason::DatabaseUnavailable, "{error}");
+    }
+    assert_eq!(seen(&gil.user_id).await.map(|time| time.seconds), Some(used[0]));
+    assert_eq!(seen(&owner.user_id).await.map(|time| time.seconds), Some(used[1]));
+    let keys = world.store.service_keys().await.unwrap();
+    assert_eq!(keys[0].last_used_time.map(|time| time.as_micros() / 1_000_000), Some(used[1]));
+}
