@@ -6,10 +6,10 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::authz::{Caller, KeyCaller, Op, ServiceScope, gate};
-use crate::crypto::TokenKind;
+use crate::crypto::{TokenHash, TokenKind};
 use crate::error::{Error, FieldReason, FieldViolation, Reason, Result, Violations};
 use crate::model::{Role, UserId, WorkspaceId};
-use crate::store::{Found, KeyState, Question, SessionState};
+use crate::store::{AccessFigures, Found, KeyState, Question, SessionState};
 
 use super::App;
 
@@ -27,6 +27,13 @@ pub struct AccessCheck {
     pub subject: Option<CheckSubject>,
     /// The lowest role that may; a permission comes down to that too.
     pub required: Role,
+}
+
+/// What was found about a subject together with its caller, after the call had arrived.
+#[derive(Clone, Debug)]
+pub struct Foreseen {
+    token: TokenHash,
+    found: Found,
 }
 
 /// One answer. Trouble is an error and never an answer.
@@ -53,12 +60,27 @@ impl App {
         self.store().session_state(hash, self.lifetime(), op_now).await
     }
 
-    /// What a service key is worth now.
-    pub async fn key_state(&self, op_now: crate::clock::Timestamp, key: &str) -> Result<KeyState> {
+    /// What a service key is worth now, and by the same statement what there is to know of the session that it will
+    /// ask about, where that can be told.
+    pub async fn key_state(
+        &self,
+        op_now: crate::clock::Timestamp,
+        key: &str,
+        subject: Option<TokenHash>,
+    ) -> Result<(KeyState, Option<Foreseen>)> {
         let Some(hash) = TokenKind::ServiceKey.parse(key) else {
-            return Ok(KeyState::Invalid);
+            return Ok((KeyState::Invalid, None));
         };
-        self.store().key_state(hash, op_now).await
+        let mut questions = vec![Question::ServiceKey(hash)];
+        questions.extend(subject.map(Question::Session));
+        let mut found = self.store().ask(questions).await?.into_iter();
+        let key = found.next().unwrap_or(Found::Nothing).service_key(op_now);
+        Ok((key, subject.zip(found.next()).map(|(token, found)| Foreseen { token, found })))
+    }
+
+    /// How access was asked about so far.
+    pub fn access_figures(&self) -> AccessFigures {
+        self.store().access_figures()
     }
 
     /// Notes that an admitted call used its caller's credential.
@@ -71,10 +93,12 @@ impl App {
     }
 
     /// Answers `checks`, in their order. `path` names the field of check `i`, for errors: one bad check refuses them all.
+    /// What was `foreseen` of this call is not asked again.
     pub async fn check_access(
         &self,
         op: &Op,
         checks: &[AccessCheck],
+        foreseen: Option<&Foreseen>,
         path: impl Fn(usize, &str) -> String,
     ) -> Result<Vec<AccessVerdict>> {
         let mut violations = Violations::default();
@@ -88,13 +112,22 @@ impl App {
                 .iter()
                 .map(|check| compare(session.user_id, session.workspace_id, session.role, check.required))
                 .collect()),
-            Caller::ServiceKey(key) => self.check_about_others(op, key, checks).await,
+            Caller::ServiceKey(key) => self.check_about_others(op, key, checks, foreseen).await,
             _ => Err(Error::internal("a check by a caller who cannot ask")),
         }
     }
 
     /// Asks everything at once, so that all answers come from one state of the database.
-    async fn check_about_others(&self, op: &Op, key: &KeyCaller, checks: &[AccessCheck]) -> Result<Vec<AccessVerdict>> {
+    async fn check_about_others(
+        &self,
+        op: &Op,
+        key: &KeyCaller,
+        checks: &[AccessCheck],
+        foreseen: Option<&Foreseen>,
+    ) -> Result<Vec<AccessVerdict>> {
+        let known = |question: &Question| {
+            foreseen.filter(|foreseen| *question == Question::Session(foreseen.token)).map(|foreseen| &foreseen.found)
+        };
         let asks_by_user = checks.iter().any(|check| matches!(check.subject, Some(CheckSubject::User(_))));
         let mut questions = Vec::with_capacity(checks.len() + 1);
         if asks_by_user {
@@ -103,7 +136,7 @@ impl App {
             questions.push(Question::Workspace(workspace));
         }
         let asked: Vec<Option<Question>> = checks.iter().map(|check| question(op, check)).collect::<Result<_>>()?;
-        questions.extend(asked.iter().flatten());
+        questions.extend(asked.iter().flatten().filter(|question| known(*question).is_none()));
         let mut answers =
             if questions.is_empty() { Vec::new() } else { self.store().ask(questions).await? }.into_iter();
         if asks_by_user && !answers.next().is_some_and(|workspace| workspace.is_something()) {
@@ -111,7 +144,11 @@ impl App {
         }
         let mut verdicts = Vec::with_capacity(checks.len());
         for (check, asked) in checks.iter().zip(asked) {
-            let found = asked.and_then(|_| answers.next()).unwrap_or(Found::Nothing);
+            let found = match asked {
+                Some(question) => known(&question).cloned().or_else(|| answers.next()),
+                None => None,
+            };
+            let found = found.unwrap_or(Found::Nothing);
             verdicts.push(self.verdict(op, key, check, found)?);
         }
         Ok(verdicts)

@@ -34,7 +34,7 @@ use crate::model::{Invitation, Member, SessionLifetime, WorkspaceId};
 use crate::store::Store;
 
 pub use accept::{AcceptInvitation, Accepted};
-pub use access::{AccessCheck, AccessDenial, AccessVerdict, CheckSubject};
+pub use access::{AccessCheck, AccessDenial, AccessVerdict, CheckSubject, Foreseen};
 pub use delivery::{DeliveryOutcome, OutgoingEmail, SEND_LIMIT};
 pub use invitations::CreateInvitation;
 pub use operator::{CreateServiceKey, HandedOverInvitation};

@@ -7,7 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use crate::app::{App, Refusal};
+use crate::app::{App, Foreseen, Refusal};
 use crate::authz::{Caller, Op, Rule};
 use crate::clock::{Deadline, Timestamp, deadline_in};
 use crate::error::{Error, Reason, Result};
@@ -28,6 +28,7 @@ struct Facts {
     peer: OnceLock<Peer>,
     rule: OnceLock<&'static Rule>,
     caller: OnceLock<Caller>,
+    foreseen: OnceLock<Foreseen>,
     op: OnceLock<Op>,
     reason: OnceLock<Reason>,
     /// The call's place among those in work, given back when nobody works on it any more.
@@ -48,6 +49,7 @@ impl Call {
             peer: OnceLock::new(),
             rule: OnceLock::new(),
             caller: OnceLock::new(),
+            foreseen: OnceLock::new(),
             op: OnceLock::new(),
             reason: OnceLock::new(),
             place: OnceLock::new(),
@@ -100,6 +102,17 @@ impl Call {
     pub fn set_caller(&self, rule: &'static Rule, caller: Caller) {
         let _ = self.0.rule.set(rule);
         let _ = self.0.caller.set(caller);
+    }
+
+    /// Keeps what was found out about a subject together with the caller.
+    pub fn foresee(&self, foreseen: Option<Foreseen>) {
+        if let Some(foreseen) = foreseen {
+            let _ = self.0.foreseen.set(foreseen);
+        }
+    }
+
+    pub fn foreseen(&self) -> Option<&Foreseen> {
+        self.0.foreseen.get()
     }
 
     /// Admits the call: from now on there is an operation.

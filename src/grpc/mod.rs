@@ -2,6 +2,7 @@
 
 mod call;
 mod convert;
+mod foresight;
 mod health;
 mod layer;
 mod listener;

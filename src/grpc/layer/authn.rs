@@ -9,10 +9,10 @@ use http::{HeaderMap, Request, Response};
 use tonic::body::Body;
 
 use crate::authz::{Caller, Rule, rule_of};
-use crate::crypto::TokenKind;
+use crate::crypto::{TokenHash, TokenKind};
 use crate::error::{Reason, Result};
 use crate::grpc::call::Call;
-use crate::grpc::status;
+use crate::grpc::{foresight, status};
 use crate::store::{KeyState, SessionState};
 
 use super::{Around, Next, proceed};
@@ -42,7 +42,10 @@ impl Around for Authn {
         let Some(rule) = rule_of(call.path()) else {
             return call.refuse(&Reason::MethodUnknown.into()).into_http();
         };
-        match caller(&call, rule, request.headers()).await {
+        let (parts, body) = request.into_parts();
+        let (subject, body) = foresight::subject_of(call.path(), body).await;
+        let request = Request::from_parts(parts, body);
+        match caller(&call, rule, request.headers(), subject).await {
             Ok(caller) => {
                 call.set_caller(rule, caller);
                 proceed(request, next).await
@@ -52,14 +55,18 @@ impl Around for Authn {
     }
 }
 
-async fn caller(call: &Call, rule: &Rule, headers: &HeaderMap) -> Result<Caller> {
+async fn caller(call: &Call, rule: &Rule, headers: &HeaderMap, subject: Option<TokenHash>) -> Result<Caller> {
     if rule.anyone {
         return Ok(Caller::Anyone);
     }
     let token = bearer(headers)?;
     if token.starts_with(TokenKind::ServiceKey.prefix()) {
-        return match call.app().key_state(call.now(), token).await? {
-            KeyState::Live(key) => Ok(Caller::ServiceKey(key)),
+        let (key, foreseen) = call.app().key_state(call.now(), token, subject).await?;
+        return match key {
+            KeyState::Live(key) => {
+                call.foresee(foreseen);
+                Ok(Caller::ServiceKey(key))
+            }
             KeyState::Invalid => Err(Reason::ServiceKeyInvalid.into()),
         };
     }

@@ -52,6 +52,10 @@ fn code_of(response: &Response<Body>) -> Code {
 
 /// One line a call. No token, password or address is in it.
 fn log(call: &Call, code: Code, start: Instant) {
+    // Nobody pays for a line that nobody reads.
+    if !tracing::enabled!(target: "rolecall::rpc", tracing::Level::INFO) {
+        return;
+    }
     let ms = (start.elapsed().as_secs_f64() * 1e5).round() / 100.0;
     let caller = call.caller().map(name_of).unwrap_or_default();
     let reason = call.reason().map(|reason| reason.as_str()).unwrap_or_default();

@@ -26,7 +26,7 @@ impl AccessService for Api {
             let check = read(&mut violations, "", message);
             let check = fields::all(violations, check)?;
             let path = |_: usize, field: &str| field.to_owned();
-            let verdicts = self.app.check_access(&admitted.op, &[check], path).await?;
+            let verdicts = self.app.check_access(&admitted.op, &[check], admitted.call.foreseen(), path).await?;
             let verdict = verdicts.into_iter().next().ok_or_else(|| Error::internal("a check without a verdict"))?;
             Ok(convert::access_answer(verdict))
         };
@@ -51,7 +51,7 @@ impl AccessService for Api {
             }
             violations.finish()?;
             let path = |index: usize, field: &str| format!("checks[{index}].{field}");
-            let verdicts = self.app.check_access(&admitted.op, &checks, path).await?;
+            let verdicts = self.app.check_access(&admitted.op, &checks, None, path).await?;
             Ok(v1::BatchCheckAccessResponse { results: verdicts.into_iter().map(convert::access_answer).collect() })
         };
         admitted.answer(outcome.await)
