@@ -7,10 +7,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::error::Result;
+use crate::store::Histogram;
 
 /// How often use is recorded. The contract says within a minute.
 const RECORD_INTERVAL: Duration = Duration::from_secs(10);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10 * 60);
+/// How often figures are logged, for whoever wants to see them.
+const FIGURES_INTERVAL: Duration = Duration::from_secs(60);
 /// A server that has just been started has other things to do.
 const FIRST_SWEEP: Duration = Duration::from_secs(30);
 
@@ -18,6 +21,9 @@ const FIRST_SWEEP: Duration = Duration::from_secs(30);
 pub async fn run(app: App, stop: CancellationToken) {
     let mut record = interval_at(Instant::now() + RECORD_INTERVAL, RECORD_INTERVAL);
     let mut sweep = interval_at(Instant::now() + FIRST_SWEEP, SWEEP_INTERVAL);
+    let mut figures = interval_at(Instant::now() + FIGURES_INTERVAL, FIGURES_INTERVAL);
+    let mut statements = 0;
+    figures.set_missed_tick_behavior(MissedTickBehavior::Delay);
     record.set_missed_tick_behavior(MissedTickBehavior::Delay);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -28,6 +34,7 @@ pub async fn run(app: App, stop: CancellationToken) {
                 warn("use", app.record_use().await);
                 warn("refusals", app.record_refusals(false).await);
             }
+            _ = figures.tick() => statements = log_figures(&app, statements),
             _ = sweep.tick() => match app.sweep().await {
                 Ok(swept) => tracing::debug!(?swept, "swept"),
                 Err(error) => warn("housekeeping", Err(error)),
@@ -36,6 +43,26 @@ pub async fn run(app: App, stop: CancellationToken) {
     }
     warn("use", app.record_use().await);
     warn("refusals", app.record_refusals(true).await);
+}
+
+/// Says how access was asked about so far, if it was since the last time. Answers how many statements there were.
+fn log_figures(app: &App, before: u64) -> u64 {
+    let figures = app.access_figures();
+    let statements = figures.batch_size.count;
+    if statements != before {
+        let at = |histogram: &Histogram| [0.5, 0.99, 0.999].map(|share| histogram.quantile(share));
+        tracing::debug!(
+            statements,
+            questions = figures.batch_size.sum,
+            failures = figures.failures,
+            refused = figures.refused,
+            batch_size = ?at(&figures.batch_size),
+            wait_micros = ?at(&figures.wait_micros),
+            query_micros = ?at(&figures.query_micros),
+            "access"
+        );
+    }
+    statements
 }
 
 fn warn(what: &str, outcome: Result<()>) {
