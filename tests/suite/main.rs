@@ -9,6 +9,7 @@
 )]
 
 mod access_matrix;
+mod checks;
 mod cli;
 mod command_line;
 mod databases;
