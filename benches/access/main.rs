@@ -1,0 +1,118 @@
+//! Measures access checks beside an empty service, on both databases, and writes the table of docs/performance.md.
+//!
+//! `cargo bench --bench access` does all of it; `-- checks`, `-- storm`, `-- people` and `-- scale` do one part each and
+//! write nothing. The load generator and the empty service are this program again, as processes of their own.
+//! PostgreSQL is started from the programs that its packages install. Bounded in count and time.
+
+mod bare;
+mod checks;
+mod echo;
+mod load;
+mod people;
+#[path = "../postgres.rs"]
+mod postgres;
+mod report;
+mod scale;
+mod seed;
+mod server;
+mod storm;
+mod usage;
+
+use std::path::{Path, PathBuf};
+
+use load::Order;
+use postgres::cluster::Cluster;
+use report::Report;
+
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Sessions of everything but the scale.
+const SESSIONS: u64 = 1_000_000;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match arguments.split_first() {
+        Some((first, _)) if first == "echo" => runtime.block_on(echo::serve()),
+        Some((first, rest)) if first == "load" => runtime.block_on(Order::from_arguments(rest)?.run()),
+        _ => runtime.block_on(measure(&arguments)),
+    }
+}
+
+async fn measure(parts: &[String]) -> Result<()> {
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|named| named == part);
+    let mut report = Report::default();
+    if wanted("checks") || wanted("storm") || wanted("people") {
+        let sessions = std::env::var("ACCESS_SESSIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(SESSIONS);
+        for place in [Place::sqlite(sessions).await?, Place::postgres(sessions).await?] {
+            if wanted("checks") {
+                checks::measure(&mut report, &place).await?;
+            }
+            if wanted("people") {
+                people::measure(&mut report, &place).await?;
+            }
+            if wanted("storm") {
+                storm::measure(&mut report, &place).await?;
+            }
+        }
+    }
+    if wanted("scale") {
+        scale::measure(&mut report).await?;
+    }
+    println!("{report}");
+    if parts.is_empty() { report.keep() } else { Ok(()) }
+}
+
+/// A database with sessions in it.
+pub struct Place {
+    pub database: &'static str,
+    pub url: String,
+    pub folder: tempfile::TempDir,
+    pub sessions: u64,
+    /// A service key that may check.
+    pub key: String,
+    pub cluster: Option<Cluster>,
+}
+
+impl Place {
+    pub async fn sqlite(sessions: u64) -> Result<Self> {
+        let folder = folder()?;
+        let path = folder.path().join("rolecall.db");
+        let url = format!("sqlite://{}", path.display());
+        let key = Self::migrate(&url)?;
+        seed::plant_sqlite(&path, sessions).await?;
+        Ok(Self { database: "SQLite", url, folder, sessions, key, cluster: None })
+    }
+
+    /// On a server that writes as durably as a server does.
+    pub async fn postgres(sessions: u64) -> Result<Self> {
+        let cluster = Cluster::start(&[("shared_buffers", "2GB"), ("max_wal_size", "8GB")]);
+        cluster.create_database("rolecall");
+        let url = cluster.url("rolecall");
+        let key = Self::migrate(&url)?;
+        seed::plant_postgres(&cluster.superuser_url("rolecall"), sessions).await?;
+        Ok(Self { database: "PostgreSQL", url, folder: folder()?, sessions, key, cluster: Some(cluster) })
+    }
+
+    fn migrate(url: &str) -> Result<String> {
+        server::run(url, &["migrate"])?;
+        server::run(url, &["service-key", "create", "bench", "--scope", "check-access"])
+    }
+
+    pub fn mail(&self) -> PathBuf {
+        self.folder.path().join("mail")
+    }
+
+    /// Where the server of the database runs.
+    pub fn data(&self) -> Option<PathBuf> {
+        self.cluster.as_ref().map(Cluster::data)
+    }
+
+    pub fn file(&self) -> &Path {
+        Path::new(self.url.trim_start_matches("sqlite://"))
+    }
+}
+
+fn folder() -> Result<tempfile::TempDir> {
+    Ok(tempfile::Builder::new().prefix("access-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?)
+}

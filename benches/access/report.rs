@@ -1,0 +1,150 @@
+//! What was measured, as a table and a few lines, and the page that keeps the last one.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::Result;
+use crate::load::Outcome;
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/performance.md");
+/// What the page has between these is written anew each time.
+const BEGIN: &str = "<!-- measured -->\n";
+const END: &str = "<!-- end -->\n";
+
+/// One row: a kind of check at one number of calls in flight, round by round.
+pub struct Line {
+    database: &'static str,
+    what: String,
+    in_flight: usize,
+    rounds: Vec<Round>,
+    pub memory: f64,
+}
+
+struct Round {
+    empty: Outcome,
+    full: Outcome,
+    server: Duration,
+    database: Duration,
+}
+
+impl Line {
+    pub fn new(database: &'static str, what: &str, in_flight: usize) -> Self {
+        Self { database, what: what.to_owned(), in_flight, rounds: Vec::new(), memory: 0.0 }
+    }
+
+    pub fn add(&mut self, empty: Outcome, full: Outcome, server: Duration, database: Duration) {
+        self.rounds.push(Round { empty, full, server, database });
+    }
+
+    fn sorted(&self, value: impl Fn(&Round) -> f64) -> Vec<f64> {
+        let mut values: Vec<f64> = self.rounds.iter().map(value).collect();
+        values.sort_by(f64::total_cmp);
+        values
+    }
+
+    fn median(&self, value: impl Fn(&Round) -> f64) -> f64 {
+        self.sorted(value)[self.rounds.len() / 2]
+    }
+}
+
+/// Processor time of one call in microseconds. What the warm-up took is in it, so it is a little too much.
+fn each(time: Duration, calls: u64) -> f64 {
+    time.as_secs_f64() * 1e6 / calls.max(1) as f64
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rates = self.sorted(|round| round.full.per_second);
+        let ratios = self.sorted(|round| round.full.per_second / round.empty.per_second);
+        write!(
+            f,
+            "| {} | {} | {} | {:.0} ({:.0} – {:.0}) | {:.2} ({:.2} – {:.2}) | {:.0} / {:.0} / {:.0} | {:.0} / {:.0} / {:.0} | {:.1} | {:.1} | {:.0} |",
+            self.database,
+            self.what,
+            self.in_flight,
+            self.median(|round| round.full.per_second),
+            rates[0],
+            rates[rates.len() - 1],
+            self.median(|round| round.full.per_second / round.empty.per_second),
+            ratios[0],
+            ratios[ratios.len() - 1],
+            self.median(|round| round.full.p50),
+            self.median(|round| round.full.p99),
+            self.median(|round| round.full.p999),
+            self.median(|round| round.empty.p50),
+            self.median(|round| round.empty.p99),
+            self.median(|round| round.empty.p999),
+            self.median(|round| each(round.server, round.full.calls)),
+            self.median(|round| each(round.database, round.full.calls)),
+            self.memory,
+        )
+    }
+}
+
+#[derive(Default)]
+pub struct Report {
+    lines: Vec<Line>,
+    notes: Vec<String>,
+}
+
+impl Report {
+    /// Adds a row, and shows it at once on standard error.
+    pub fn line(&mut self, line: Line) {
+        eprintln!("{line}");
+        self.lines.push(line);
+    }
+
+    pub fn note(&mut self, note: String) {
+        eprintln!("{note}");
+        self.notes.push(note);
+    }
+
+    /// Writes it into the page.
+    pub fn keep(&self) -> Result<()> {
+        let page = std::fs::read_to_string(PAGE)?;
+        let (before, rest) = page.split_once(BEGIN).ok_or("the page has no place for figures")?;
+        let (_, after) = rest.split_once(END).ok_or("the page has no end of figures")?;
+        Ok(std::fs::write(PAGE, format!("{before}{BEGIN}\n{self}\n{END}{after}"))?)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}\n", machine())?;
+        if !self.lines.is_empty() {
+            writeln!(
+                f,
+                "| database | call | in flight | calls/s (min – max) | of the empty service | p50 / p99 / p99.9 µs | the \
+                 empty service's µs | server's CPU µs | database's CPU µs | server's MiB |"
+            )?;
+            writeln!(f, "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|")?;
+        }
+        for line in &self.lines {
+            writeln!(f, "{line}")?;
+        }
+        writeln!(f)?;
+        for note in &self.notes {
+            writeln!(f, "- {note}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Cores, processor, memory and kernel.
+fn machine() -> String {
+    let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
+    let field = |file: &str, name: &str| {
+        let text = read(file);
+        let value =
+            text.lines().find_map(|line| Some(line.strip_prefix(name)?.trim().strip_prefix(':')?.trim().to_owned()));
+        value.unwrap_or_else(|| "unknown".to_owned())
+    };
+    let memory: f64 = field("/proc/meminfo", "MemTotal").trim_end_matches(" kB").parse().unwrap_or(0.0);
+    format!(
+        "Measured on {} cores of {}, {:.0} GiB of memory, Linux {}; load, server and database share them.",
+        std::thread::available_parallelism().map_or(1, usize::from),
+        field("/proc/cpuinfo", "model name"),
+        memory / 1024.0 / 1024.0,
+        read("/proc/sys/kernel/osrelease").trim()
+    )
+}

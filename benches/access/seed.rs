@@ -1,0 +1,174 @@
+//! A database with as many sessions as are wanted, put there by bulk SQL.
+//!
+//! Everything has a number. The token of session n is made of n, so that the load generator knows every token without
+//! keeping any.
+
+use argon2::password_hash::PasswordHasher;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rolecall::config::SecurityConfig;
+use sha2::{Digest, Sha256};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+
+use crate::Result;
+
+pub const WORKSPACES: u64 = 100_000;
+/// People in one workspace more, the one with the number [`WORKSPACES`].
+pub const CROWD: u64 = 100_000;
+pub const PASSWORD: &str = "violet kettle orbit 77 lamp";
+const HASHES_AT_ONCE: u64 = 2_000;
+const DAY: i64 = 24 * 60 * 60 * 1_000_000;
+
+/// The token of the session with this number.
+pub fn token(number: u64) -> String {
+    format!("rcs_{}", URL_SAFE_NO_PAD.encode(secret(number)))
+}
+
+/// The session of an Admin of the crowd.
+pub fn admin(sessions: u64) -> u64 {
+    sessions
+}
+
+fn secret(number: u64) -> [u8; 32] {
+    let mut secret = [0; 32];
+    secret[24..].copy_from_slice(&number.to_be_bytes());
+    secret
+}
+
+fn hash(number: u64) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    hash.update("rcs_");
+    hash.update(secret(number));
+    hash.finalize().to_vec()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+impl Kind {
+    /// A UUID made of a kind of thing and its number.
+    fn id(self, kind: u32, number: &str) -> String {
+        match self {
+            Kind::Sqlite => format!("unhex(printf('%08x%024x', {kind}, {number}))"),
+            Kind::Postgres => format!("('{kind:08x}' || lpad(to_hex({number}), 24, '0'))::uuid"),
+        }
+    }
+
+    /// The numbers from one to below another, as `n`.
+    fn numbers(self, from: u64, to: u64) -> String {
+        match self {
+            Kind::Sqlite => format!(
+                "(WITH RECURSIVE c(n) AS (SELECT {from} UNION ALL SELECT n + 1 FROM c WHERE n + 1 < {to}) SELECT n FROM c) AS x"
+            ),
+            Kind::Postgres => format!("generate_series({from}::bigint, {}) AS x(n)", to - 1),
+        }
+    }
+}
+
+/// How many users there are for so many sessions, the crowd left out.
+pub fn users(sessions: u64) -> u64 {
+    WORKSPACES.max(sessions / 4)
+}
+
+/// Everything but the sessions.
+fn people(kind: Kind, sessions: u64, now: i64) -> Result<Vec<String>> {
+    let users = users(sessions);
+    let costs = SecurityConfig::default();
+    let params = Params::new(costs.password_hash_memory, costs.password_hash_iterations, 1, None);
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.map_err(|e| e.to_string())?);
+    let hash: PasswordHash = argon2.hash_password(PASSWORD.as_bytes()).map_err(|e| e.to_string())?;
+    let hash = hash.to_string();
+    let (id, workspace) = (kind.id(2, "n"), kind.id(1, "n"));
+    let all = kind.numbers(0, users + CROWD);
+    let email = "'user' || n || '@acme.example'";
+    let place = format!("CASE WHEN n < {users} THEN n % {WORKSPACES} ELSE {WORKSPACES} END");
+    let of = kind.id(1, &place);
+    Ok(vec![
+        format!(
+            "INSERT INTO workspace (id, name, revision, created_at, founded_at, owner_count)
+             SELECT {workspace}, 'Workspace ' || n, 1, {now}, NULL, 0 FROM {}",
+            kind.numbers(0, WORKSPACES + 1)
+        ),
+        format!(
+            "INSERT INTO user_account (id, email, display_name, password_hash, revision, created_at, reset_issue)
+             SELECT {id}, {email}, 'User ' || n, '{hash}', 1, {now}, 0 FROM {all}"
+        ),
+        format!(
+            "INSERT INTO membership (workspace_id, user_id, role, email, display_name, search_text, joined_at)
+             SELECT {of}, {id}, CASE WHEN n = {users} THEN 3 ELSE 1 END, {email}, 'User ' || n,
+                    'user ' || n || ' ' || {email}, {now} FROM {all}"
+        ),
+    ])
+}
+
+/// Sessions out of `numbers`, whose column `h` is the hash of the token.
+fn sessions(kind: Kind, sessions: u64, now: i64, numbers: &str) -> String {
+    let users = users(sessions);
+    let user = format!("CASE WHEN n < {sessions} THEN n % {users} ELSE {users} END");
+    let workspace = format!("CASE WHEN n < {sessions} THEN n % {users} % {WORKSPACES} ELSE {WORKSPACES} END");
+    format!(
+        "INSERT INTO session (id, token_hash, sign_in_id, user_id, workspace_id, created_at, last_used_at, expires_at,
+             authenticated_at, ended_at, signed_out, user_agent, client_address)
+         SELECT {}, h, {}, {}, {}, {now}, {now}, {}, {now}, NULL, FALSE, 'bench', '127.0.0.1' FROM {numbers}",
+        kind.id(3, "n"),
+        kind.id(4, "n"),
+        kind.id(2, &user),
+        kind.id(1, &workspace),
+        now + 14 * DAY,
+    )
+}
+
+fn now() -> Result<i64> {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+    Ok(i64::try_from(since.as_micros())?)
+}
+
+pub async fn plant_postgres(url: &str, count: u64) -> Result<()> {
+    let (kind, now) = (Kind::Postgres, now()?);
+    let mut connection = PgConnection::connect(url).await?;
+    let mut statements = vec!["SET session_replication_role = replica".to_owned(), "SET work_mem = '256MB'".to_owned()];
+    statements.extend(people(kind, count, now)?);
+    let numbers = format!(
+        "(SELECT n, sha256('rcs_'::bytea || decode(lpad(to_hex(n), 64, '0'), 'hex')) AS h FROM {}) AS y",
+        kind.numbers(0, count + 1)
+    );
+    statements.push(sessions(kind, count, now, &numbers));
+    statements.extend(["VACUUM ANALYZE".to_owned(), "CHECKPOINT".to_owned()]);
+    for sql in statements {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await?;
+    }
+    Ok(connection.close().await?)
+}
+
+pub async fn plant_sqlite(path: &std::path::Path, count: u64) -> Result<()> {
+    let (kind, now) = (Kind::Sqlite, now()?);
+    let mut connection = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await?;
+    for pragma in ["PRAGMA synchronous = OFF", "PRAGMA foreign_keys = OFF", "PRAGMA cache_size = -1000000", "BEGIN"] {
+        sqlx::raw_sql(pragma).execute(&mut connection).await?;
+    }
+    for sql in people(kind, count, now)? {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await?;
+    }
+    let mut first = 0;
+    while first <= count {
+        let end = (first + HASHES_AT_ONCE).min(count + 1);
+        let list = vec!["(?, ?)"; usize::try_from(end - first)?].join(", ");
+        let numbers = format!("(SELECT column1 AS n, column2 AS h FROM (VALUES {list})) AS y");
+        let sql = sessions(kind, count, now, &numbers);
+        let mut insert = sqlx::query(AssertSqlSafe(sql));
+        for number in first..end {
+            insert = insert.bind(i64::try_from(number)?).bind(hash(number));
+        }
+        insert.execute(&mut connection).await?;
+        first = end;
+    }
+    for sql in ["COMMIT", "PRAGMA wal_checkpoint(TRUNCATE)"] {
+        sqlx::raw_sql(sql).execute(&mut connection).await?;
+    }
+    Ok(connection.close().await?)
+}

@@ -1,0 +1,130 @@
+//! Five hundred clients sign in at once, while others go on checking.
+
+use std::time::{Duration, Instant};
+
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use rolecall::config::SecurityConfig;
+use rolecall::grpc::pb::v1;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tonic::transport::Endpoint;
+use tonic::{Code, Request};
+use v1::session_service_client::SessionServiceClient;
+
+use crate::checks::generate;
+use crate::load::{Order, Question};
+use crate::report::Report;
+use crate::server::Server;
+use crate::{Place, Result, seed, usage};
+
+const CLIENTS: u64 = 500;
+const CONNECTIONS: usize = 10;
+const CHECKING: Duration = Duration::from_secs(2);
+const IN_FLIGHT: usize = 8;
+
+pub async fn measure(report: &mut Report, place: &Place) -> Result<()> {
+    let server = Server::rolecall(&place.url, &place.mail(), &[])?;
+    let order = Order {
+        address: server.address.clone(),
+        question: Question::Key,
+        connections: 1,
+        in_flight: IN_FLIGHT,
+        time: CHECKING,
+        sessions: place.sessions,
+        key: place.key.clone(),
+    };
+    let idle = generate(&order).await?;
+    let raw = raw_hashes()?;
+    let before = usage::resident_mib(server.id())?;
+    // The storm goes on for about as long as is checked: whoever is refused tries again.
+    let storm = tokio::spawn(sign_in_for(server.address.clone(), CHECKING + Duration::from_millis(300)));
+    let meanwhile = generate(&order).await?;
+    let most = usage::resident_mib(server.id())?;
+    let Storm { signed_in, per_second, refused, slowest_refusal } = storm.await??;
+    // Without checks beside it.
+    let alone = sign_in_for(server.address.clone(), CHECKING).await?;
+    report.note(format!(
+        "{}, {CLIENTS} clients signing in, {IN_FLIGHT} checks in flight: p99 of a check {:.0} µs, {:.0} µs when idle \
+         (p50 {:.0} and {:.0}); {signed_in} signed in ({per_second:.1}/s; without checks beside {:.1}/s, bare argon2id \
+         {raw:.1}/s), {refused} were refused, the slowest within {slowest_refusal:.1} ms; memory {before:.0} → {most:.0} MiB",
+        place.database, meanwhile.p99, idle.p99, meanwhile.p50, idle.p50, alone.per_second
+    ));
+    Ok(())
+}
+
+struct Storm {
+    signed_in: usize,
+    per_second: f64,
+    refused: usize,
+    slowest_refusal: f64,
+}
+
+/// Each client signs in again and again, as another person each time; who is refused waits a little.
+async fn sign_in_for(address: String, time: Duration) -> Result<Storm> {
+    let mut channels = Vec::new();
+    for _ in 0..CONNECTIONS {
+        channels.push(Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true).connect().await?);
+    }
+    let (start, mut clients) = (Instant::now(), JoinSet::new());
+    for number in 0..CLIENTS {
+        let mut client = SessionServiceClient::new(channels[number as usize % CONNECTIONS].clone());
+        clients.spawn(async move {
+            let (mut signed_in, mut refused, mut slowest) = (0, 0, Duration::ZERO);
+            for round in 0.. {
+                if start.elapsed() >= time {
+                    break;
+                }
+                let who = (round * CLIENTS + number) % seed::WORKSPACES;
+                let mut request = Request::new(v1::SignInRequest {
+                    email: format!("user{who}@acme.example"),
+                    password: seed::PASSWORD.to_owned(),
+                    ..Default::default()
+                });
+                let from = format!("10.{}.{}.{}", who >> 16 & 255, who >> 8 & 255, who & 255);
+                request.metadata_mut().insert("rolecall-client-address", from.parse()?);
+                let begin = Instant::now();
+                match client.sign_in(request).await {
+                    Ok(_) => signed_in += 1,
+                    Err(status) if status.code() == Code::ResourceExhausted => {
+                        refused += 1;
+                        slowest = slowest.max(begin.elapsed());
+                        sleep(Duration::from_millis(200)).await;
+                    }
+                    Err(status) => return Err(status.into()),
+                }
+            }
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>((signed_in, refused, slowest))
+        });
+    }
+    let (mut signed_in, mut refused, mut slowest) = (0, 0, Duration::ZERO);
+    while let Some(done) = clients.join_next().await {
+        let (more, others, slow) = done??;
+        signed_in += more;
+        refused += others;
+        slowest = slowest.max(slow);
+    }
+    let per_second = signed_in as f64 / start.elapsed().as_secs_f64();
+    Ok(Storm { signed_in, per_second, refused, slowest_refusal: slowest.as_secs_f64() * 1e3 })
+}
+
+/// Hashes as the service does by default and nothing else, on all cores.
+fn raw_hashes() -> Result<f64> {
+    let costs = SecurityConfig::default();
+    let params = Params::new(costs.password_hash_memory, costs.password_hash_iterations, 1, None);
+    let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.map_err(|error| error.to_string())?);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let work = |hasher: Argon2<'static>| {
+        move || -> Option<f64> {
+            let mut memory = vec![Block::default(); hasher.params().block_count()];
+            let (start, mut count, mut out) = (Instant::now(), 0, [0; 32]);
+            while start.elapsed() < CHECKING {
+                hasher.hash_password_into_with_memory(b"a password", &[7; 16], &mut out, &mut memory).ok()?;
+                count += 1;
+            }
+            Some(f64::from(count) / start.elapsed().as_secs_f64())
+        }
+    };
+    let running: Vec<_> = (0..threads).map(|_| std::thread::spawn(work(hasher.clone()))).collect();
+    let rates = running.into_iter().map(|thread| thread.join().ok().flatten().ok_or("hashing failed"));
+    Ok(rates.sum::<std::result::Result<f64, _>>()?)
+}
