@@ -10,10 +10,11 @@ use tokio::task::JoinSet;
 
 use crate::Result;
 use crate::frames::{
-    CANCEL, CONTINUATION, Client, DATA, END_HEADERS, END_STREAM, HEADERS, MAGIC, PING, RST_STREAM, SETTINGS, call,
-    frame, stream,
+    CANCEL, CONTINUATION, Client, DATA, END_HEADERS, HEADERS, MAGIC, PING, RST_STREAM, SETTINGS, call, frame, stream,
 };
 
+/// The flag of a stream's last frame.
+const END_STREAM: u8 = 1;
 /// Connections of one flood.
 const CONNECTIONS: usize = 4;
 const SILENT: usize = 1_000;
