@@ -20,9 +20,6 @@ const MAGIC: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FRAME_HEADER: usize = 9;
 const PREFACE: usize = MAGIC.len() + FRAME_HEADER;
 const SETTINGS: u8 = 4;
-/// How much is read of a connection before the others have their turn. What is always ready is read for as long as the
-/// runtime lets it, and tens of thousands of small frames fit into that.
-const TURN: usize = 16 * 1024;
 
 /// What carries the bytes.
 pub enum Io {
@@ -36,8 +33,6 @@ pub struct Connection {
     /// The preface, and how much of it hyper has had.
     preface: [u8; PREFACE],
     given: usize,
-    /// What was read in this turn.
-    read: usize,
     info: TcpConnectInfo,
     /// Completes when the connection must be no more, whatever it is doing.
     end: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -66,7 +61,7 @@ impl Connection {
             }
         };
         let info = TcpConnectInfo { local_addr: Some(local), remote_addr: Some(remote) };
-        Ok(Self { io, preface, given: 0, read: 0, info, end: Box::pin(end), over: false, _place: place })
+        Ok(Self { io, preface, given: 0, info, end: Box::pin(end), over: false, _place: place })
     }
 
     /// Fails once the connection must be no more. Looked at by every operation, so that whichever it is that hyper waits
@@ -99,15 +94,7 @@ impl AsyncRead for Connection {
         this.check(cx)?;
         let rest = &this.preface[this.given..];
         if rest.is_empty() {
-            if this.read >= TURN {
-                this.read = 0;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            let before = buf.filled().len();
-            let done = Pin::new(&mut this.io).poll_read(cx, buf);
-            this.read += buf.filled().len().saturating_sub(before);
-            return done;
+            return Pin::new(&mut this.io).poll_read(cx, buf);
         }
         let length = rest.len().min(buf.remaining());
         buf.put_slice(&rest[..length]);
