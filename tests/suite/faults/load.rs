@@ -54,7 +54,10 @@ impl Calls {
                 self.answered.add_permits(1);
                 Ok(Ok(response.into_inner()))
             }
-            Err(status) if status.details().is_empty() || status.code() == Code::Unavailable => {
+            Err(status)
+                if status.details().is_empty()
+                    || matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded) =>
+            {
                 *self.lost.lock().unwrap().entry(format!("{:?}: {}", status.code(), status.message())).or_default() +=
                     1;
                 Err(Lost)

@@ -3,8 +3,8 @@
 mod cancellation;
 mod crash;
 mod guests;
-mod load;
+pub mod load;
 mod outbox;
 mod processes;
-mod scene;
+pub mod scene;
 mod shutdown;

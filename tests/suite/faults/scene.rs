@@ -13,7 +13,11 @@ use crate::races::{accept, create};
 use crate::support::{As, Child, Database, Dice, PASSWORD, Place, rolecall};
 
 pub struct Scene {
-    place: Place,
+    pub place: Place,
+    /// What the program is started with besides.
+    flags: &'static [&'static str],
+    /// The Owner's session.
+    pub owner: String,
     pub clients: Vec<Client>,
 }
 
@@ -26,7 +30,12 @@ pub struct Running {
 impl Scene {
     /// A workspace with an Owner, an Admin, and people to work on. Answers the server too.
     pub async fn set() -> (Self, Child) {
-        let mut scene = Self { place: Place::empty(), clients: Vec::new() };
+        Self::set_in(Place::empty(), &[]).await
+    }
+
+    /// As [`Scene::set`], on this database, with these flags for the program.
+    pub async fn set_in(place: Place, flags: &'static [&'static str]) -> (Self, Child) {
+        let mut scene = Self { place, flags, owner: String::new(), clients: Vec::new() };
         let bootstrap = rolecall(&[
             "bootstrap",
             "--database-url",
@@ -43,6 +52,7 @@ impl Scene {
         let child = scene.serve();
         let server = child.with_token(None).await;
         let owner = join(&server, printed["invitation_token"].as_str().unwrap()).await.session_token;
+        scene.owner.clone_from(&owner);
         let mut mailbox = Mailbox::default();
         let mut people = Vec::new();
         for (name, role) in [
@@ -103,7 +113,7 @@ impl Scene {
     }
 
     pub fn serve(&self) -> Child {
-        Child::serve(&self.place, &[])
+        Child::serve(&self.place, self.flags)
     }
 
     /// Sets all clients to work.

@@ -19,6 +19,8 @@ enum Data {
     File(PathBuf),
     /// A database of this name on the shared server.
     Served(String),
+    /// A database on a server of the test's own: by the URL of the service, and by the superuser's.
+    Elsewhere(String, String),
 }
 
 impl Place {
@@ -43,6 +45,11 @@ impl Place {
         Self::served(shared().migrated())
     }
 
+    /// A database on a server of the test's own, by the URL of the service and by the superuser's.
+    pub fn elsewhere(url: String, superuser_url: String) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), data: Data::Elsewhere(url, superuser_url) }
+    }
+
     /// A copy of a database that nobody has open.
     pub fn copy(&self) -> Self {
         match &self.data {
@@ -52,6 +59,7 @@ impl Place {
                 copy
             }
             Data::Served(name) => Self::served(shared().copy(name)),
+            Data::Elsewhere(..) => panic!("the test copies on its own server"),
         }
     }
 
@@ -73,6 +81,7 @@ impl Place {
         match &self.data {
             Data::File(path) => format!("sqlite://{}", path.display()),
             Data::Served(name) => shared().url(name),
+            Data::Elsewhere(url, _) => url.clone(),
         }
     }
 
@@ -81,6 +90,7 @@ impl Place {
         match &self.data {
             Data::File(_) => self.url(),
             Data::Served(name) => shared().cluster.superuser_url(name),
+            Data::Elsewhere(_, url) => url.clone(),
         }
     }
 
@@ -88,7 +98,9 @@ impl Place {
     pub fn file(&self) -> &Path {
         match &self.data {
             Data::File(path) => path,
-            Data::Served(_) => panic!("this test is about SQLite's file: tests/databases.txt has to say so"),
+            Data::Served(_) | Data::Elsewhere(..) => {
+                panic!("this test is about SQLite's file: tests/databases.txt has to say so")
+            }
         }
     }
 
@@ -106,6 +118,7 @@ impl Place {
         match &self.data {
             Data::File(path) => fs::rename(path, self.aside()).unwrap(),
             Data::Served(name) => shared().close(name),
+            Data::Elsewhere(..) => panic!("the test closes its own server"),
         }
     }
 
@@ -114,6 +127,7 @@ impl Place {
         match &self.data {
             Data::File(path) => fs::rename(self.aside(), path).unwrap(),
             Data::Served(name) => shared().reopen(name),
+            Data::Elsewhere(..) => panic!("the test opens its own server"),
         }
     }
 
@@ -122,6 +136,7 @@ impl Place {
         match &self.data {
             Data::File(_) => panic!("only a database of PostgreSQL can be set so: tests/databases.txt has to say so"),
             Data::Served(name) => shared().set_read_only(name, read_only),
+            Data::Elsewhere(..) => panic!("the test asks its own server"),
         }
     }
 

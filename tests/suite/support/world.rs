@@ -101,6 +101,11 @@ impl World {
         Self::build_in(place, START, |_| {}, no_quotas(), false).await
     }
 
+    /// As [`World::start`], on this database, which other worlds may be on too.
+    pub async fn start_in(place: Place) -> Self {
+        Self::build_in(place, START, |_| {}, no_quotas(), false).await
+    }
+
     async fn build(configure: impl FnOnce(&mut GrpcConfig), quotas: QuotaConfig, throttled: bool) -> Self {
         Self::build_in(Place::migrated(), START, configure, quotas, throttled).await
     }

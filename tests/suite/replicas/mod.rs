@@ -1,0 +1,9 @@
+//! Several replicas on one PostgreSQL, which is a server of the test's own whatever the run is on.
+
+mod last_owner;
+mod outbox;
+mod revocation;
+mod server;
+mod starting;
+
+pub use server::{Server, number_from};
