@@ -237,7 +237,8 @@ async fn sqlite_plan(outside: &Database, what: &str, sql: &str) -> (Vec<String>,
     let is_bad = |step: &&String| {
         let sorted = step.contains("TEMP B-TREE") && !SORTED.contains(&what);
         // What is asked, and what was found of it.
-        let listed = step.contains("CONSTANT ROW") || step == "SCAN asked" || step.starts_with("SCAN (subquery");
+        let listed =
+            step.contains("CONSTANT ROW") || step.as_str() == "SCAN asked" || step.starts_with("SCAN (subquery");
         let scanned = step.starts_with("SCAN") && !listed && !FROM_THE_BEGINNING.contains(&what);
         sorted || scanned
     };
