@@ -23,7 +23,7 @@ async fn a_change_that_was_cut_at_commit_has_one_effect_when_it_is_asked_for_aga
         let email = format!("invited-{round}@acme.example");
         let there = format!("SELECT count(*) FROM invitation WHERE email = '{email}'");
         let request = create(&email, Role::Agent, &request_id(round));
-        proxy.arm(0, cut);
+        proxy.arm_about(&email, cut);
         let lost = refused(world.by(&owner).invitations().create_invitation(request.clone()).await);
         assert_eq!(lost.reason(), "DATABASE_UNAVAILABLE", "nobody knows whether it happened");
         assert_eq!(proxy.cut() as u64, round + 1);

@@ -15,18 +15,14 @@ mod vanished;
 
 /// Limits that let an outage be short.
 const SHORT: &[&str] = &[
-    "--password-hash-memory",
-    "64",
-    "--password-hash-iterations",
-    "1",
     "--database-acquire-timeout",
-    "500ms",
-    "--database-statement-timeout",
-    "500ms",
-    "--database-lock-timeout",
-    "300ms",
-    "--database-idle-transaction-timeout",
     "1s",
+    "--database-statement-timeout",
+    "3s",
+    "--database-lock-timeout",
+    "1s",
+    "--database-idle-transaction-timeout",
+    "3s",
     "--max-call-time",
-    "4s",
+    "5s",
 ];

@@ -43,13 +43,11 @@ async fn a_postgres_that_is_frozen_for_longer_than_every_limit_is_used_again_whe
     assert_eq!(child.terminate(), Some(0));
 }
 
-/// New connections have what this says, and there are only new ones.
+/// Ends all connections of the service, and says what those that come after them may do.
 fn set_read_only(server: &Server, value: &str) {
-    server.run(&format!("ALTER DATABASE rolecall SET default_transaction_read_only = {value}"));
-    server.run(
-        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
-         WHERE datname = 'rolecall' AND pid <> pg_backend_pid()",
-    );
+    server.cluster.run("postgres", &format!("ALTER DATABASE rolecall SET default_transaction_read_only = {value}"));
+    let end = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'rolecall'";
+    server.cluster.run("postgres", end);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,12 +64,7 @@ async fn a_database_that_may_only_be_read_answers_checks_and_takes_changes_when_
     while probe.serving().await {}
     // What only reads goes on, once the connections are made again.
     while probe.check().await != "OK" {}
-    // As the superuser, whose own connections are told otherwise.
-    server.run("SET default_transaction_read_only = off; ALTER DATABASE rolecall RESET default_transaction_read_only");
-    server.run(
-        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
-         WHERE datname = 'rolecall' AND pid <> pg_backend_pid()",
-    );
+    set_read_only(&server, "off");
     probe.recovers("database read-only", Instant::now()).await;
     settle(&mut scene, &child).await;
     assert_eq!(child.terminate(), Some(0));

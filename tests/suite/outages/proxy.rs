@@ -1,8 +1,8 @@
 //! Stands between the service and PostgreSQL, and does what networks do.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -22,6 +22,8 @@ struct State {
     /// How many COMMITs go by before one is cut, and how it is; 0: none is.
     commits_left: AtomicUsize,
     before: AtomicBool,
+    /// Only the COMMIT of a transaction that has said this counts.
+    about: Mutex<String>,
     /// How many were cut.
     cut: AtomicUsize,
     /// What is open now neither ends nor says another word; counts up each time.
@@ -68,6 +70,12 @@ impl Proxy {
         self.state.commits_left.store(after + 1, Ordering::SeqCst);
     }
 
+    /// Cuts the connection at the next COMMIT of a transaction that says this.
+    pub fn arm_about(&self, text: &str, cut: Cut) {
+        text.clone_into(&mut self.state.about.lock().unwrap());
+        self.arm(0, cut);
+    }
+
     /// How many connections were cut.
     pub fn cut(&self) -> usize {
         self.state.cut.load(Ordering::SeqCst)
@@ -86,6 +94,11 @@ impl Proxy {
 }
 
 impl State {
+    fn is_about(&self, body: &[u8]) -> bool {
+        let about = self.about.lock().unwrap();
+        about.is_empty() || body.windows(about.len()).any(|text| text == about.as_bytes())
+    }
+
     /// Whether this COMMIT is the one to cut.
     fn hits(&self) -> bool {
         let left = |left: usize| left.checked_sub(1);
@@ -131,13 +144,16 @@ async fn requests(
 ) -> io::Result<()> {
     // The first message has no kind.
     let mut kind = 0;
+    let mut said = false;
     loop {
         let length = client.read_u32().await?;
         let mut body = vec![0; length as usize - 4];
         client.read_exact(&mut body).await?;
         if state.vanished.load(Ordering::SeqCst) == born {
             let commit = kind == b'Q' && body.starts_with(b"COMMIT");
-            let hit = commit && state.hits();
+            said = said || state.is_about(&body);
+            let hit = commit && said && state.hits();
+            said = said && !commit;
             if hit && state.before.load(Ordering::SeqCst) {
                 state.cut.fetch_add(1, Ordering::SeqCst);
                 return Ok(());

@@ -10,6 +10,7 @@ use crate::races::at_once;
 use crate::support::{World, ok};
 
 const EMAILS: usize = 300;
+const INVITERS: usize = 6;
 
 /// How many e-mails each address got, from all replicas together.
 fn received(worlds: &[World]) -> BTreeMap<String, usize> {
@@ -25,9 +26,13 @@ async fn three_replicas_that_send_at_once_send_each_email_once() {
     let server = Server::fast();
     let worlds = std::sync::Arc::new(server.worlds::<3>().await);
     let owner = worlds[0].workspace("Acme", "owner@acme.example").await;
-    let inviting = (0..EMAILS).map(|number| {
-        let caller = worlds[number % 3].by(&owner);
-        async move { ok(caller.create_invitation(&format!("i{number}@acme.example"), Role::Agent).await) }
+    let inviting = (0..INVITERS).map(|inviter| {
+        let caller = worlds[inviter % 3].by(&owner);
+        async move {
+            for number in 0..EMAILS / INVITERS {
+                ok(caller.create_invitation(&format!("i{inviter}-{number}@acme.example"), Role::Agent).await);
+            }
+        }
     });
     at_once(inviting.collect()).await;
     let sending = (0..6).map(|number| {

@@ -1,7 +1,7 @@
 //! A PostgreSQL with one database, and replicas on it.
 
 use crate::support::postgres::{Cluster, FAST};
-use crate::support::{Child, Place, World};
+use crate::support::{Place, World};
 
 const DATABASE: &str = "rolecall";
 
@@ -48,13 +48,6 @@ impl Server {
     /// Runs statements as the superuser.
     pub fn run(&self, sql: &str) {
         self.cluster.run(DATABASE, sql);
-    }
-
-    /// The program on a place, which hashes passwords quickly.
-    pub fn serve(place: &Place, more: &[&str]) -> Child {
-        let mut all = vec!["--password-hash-memory", "64", "--password-hash-iterations", "1"];
-        all.extend(more);
-        Child::serve(place, &all)
     }
 }
 

@@ -13,7 +13,7 @@ async fn of_six_replicas_that_start_on_an_empty_database_one_migrates_and_all_se
     let starting: Vec<_> = (0..6)
         .map(|_| {
             let place = Arc::clone(&place);
-            thread::spawn(move || Server::serve(&place, &[]))
+            thread::spawn(move || Child::serve(&place, &[]))
         })
         .collect();
     let replicas: Vec<Child> = starting.into_iter().map(|replica| replica.join().unwrap()).collect();
@@ -57,7 +57,7 @@ async fn a_binary_runs_on_the_schema_of_the_next_release_and_refuses_the_one_aft
     ok(world.by(&owner).call_myself("Still Here").await);
     let place = server.place();
     for more in [&[][..], &["--no-migrate"]] {
-        let replica = Server::serve(&place, more);
+        let replica = Child::serve(&place, more);
         let nobody = replica.with_token(None).await;
         assert_eq!(crate::support::outcome(&nobody.get_session().await), "CREDENTIAL_MISSING");
         assert_eq!(replica.terminate(), Some(0));
