@@ -17,6 +17,9 @@ const ASKERS: usize = 2;
 /// One in so many times somebody is not demoted but removed.
 const REMOVAL: usize = 16;
 
+/// One lane would send the other's mail, and this one would not find it yet.
+static JOINING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// What is acknowledged of one person's right. It changes twice for each call: when that begins, and when it has ended.
 struct Right {
     /// Four more for each change: 0 while there is a right, 1 while it is taken, 2 while there is none, 3 while it is given.
@@ -132,7 +135,9 @@ async fn lane(worlds: Arc<[World; 2]>, number: usize, pairs: usize) -> usize {
     let email = format!("target{number}@acme.example");
     let (mut done, mut asked, mut dice) = (0, 0, Dice::new(number as u64));
     while done < pairs {
+        let joining = JOINING.lock().await;
         let target = here.join(&owner, &email, Role::Admin).await;
+        drop(joining);
         let flags = (AtomicU64::new(0), AtomicBool::new(false), AtomicUsize::new(0));
         let right = Arc::new(Right { epoch: flags.0, done: flags.1, asked: flags.2 });
         let mut asking = Vec::new();
