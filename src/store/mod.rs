@@ -95,7 +95,8 @@ impl Store {
 
     /// Whether the database takes changes: it may answer from a disk that is full, or that it may only read.
     pub async fn probe_write(&self, op: &Op) -> Result<()> {
-        let write = self.begin(op).await?;
+        let mut write = self.begin(op).await?;
+        write.try_secret().await?;
         match schema::lock(&write.txn).await {
             Ok(()) => write.commit().await,
             // Somebody holds the row, so it can be written to.

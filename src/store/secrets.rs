@@ -2,6 +2,7 @@
 
 use sea_orm::{ActiveValue::Set, EntityTrait};
 
+use crate::crypto::{new_key, new_uuid};
 use crate::error::Result;
 
 use super::entity::secret;
@@ -15,7 +16,19 @@ impl Store {
     }
 }
 
+/// Random, since what could be compressed takes no room.
+const TRIAL_KEYS: usize = 2_000;
+
 impl Write {
+    /// Adds a secret of 64 KB and takes it away: where a table cannot grow, this fails.
+    pub(super) async fn try_secret(&mut self) -> Result<()> {
+        let name = format!("trial-{}", new_uuid(self.op.now));
+        let value: Vec<u8> = (0..TRIAL_KEYS).flat_map(|_| new_key()).collect();
+        self.insert_secret(&name, &value).await?;
+        secret::Entity::delete_by_id(name).exec(&self.txn).await.map_err(refused)?;
+        Ok(())
+    }
+
     /// Adds a secret.
     ///
     /// # Errors

@@ -37,14 +37,18 @@ fn each_mode_is_listed_with_what_runs_in_it() {
 }
 
 #[test]
-fn each_exception_names_one_test_the_modes_without_it_and_a_reason() {
+fn each_exception_names_one_test_or_module_the_modes_without_it_and_a_reason() {
     let tests = tests();
     assert!(tests.len() > 200, "{}", tests.len());
     for words in lines("except") {
         let (test, modes) = (words[1], &words[2..]);
         // What is skipped is whatever has this in its name.
         let hit: Vec<&String> = tests.iter().filter(|name| name.contains(test)).collect();
-        assert_eq!(hit, [test]);
+        if test.ends_with("::") {
+            assert!(!hit.is_empty() && hit.iter().all(|name| name.starts_with(test)), "{test}: {hit:?}");
+        } else {
+            assert_eq!(hit, [test]);
+        }
         assert!(!modes.is_empty() && modes.len() < Mode::ALL.len(), "{test}");
         assert!(modes.iter().all(|mode| Mode::ALL.iter().any(|(name, _)| name == mode)), "{modes:?}");
     }

@@ -186,7 +186,9 @@ impl Clerk {
         while self.wait().await {
             let line = self.line().await;
             tokio::task::yield_now().await;
-            let batch = self.take();
+            // Where there is no connection nobody who waits now is any better off for waiting longer.
+            let most = if line.is_ok() { self.desk.most_asked } else { usize::MAX };
+            let batch = self.take(most);
             if batch.is_empty() {
                 self.gather();
                 continue;
@@ -245,13 +247,13 @@ impl Clerk {
     }
 
     /// Takes what waits, in the order of arrival.
-    fn take(&mut self) -> Vec<Entry> {
+    fn take(&mut self, most: usize) -> Vec<Entry> {
         let mut queue = self.desk.queue();
-        let mut batch: Vec<Entry> = Vec::with_capacity(queue.waiting.len().min(self.desk.most_asked));
+        let mut batch: Vec<Entry> = Vec::with_capacity(queue.waiting.len().min(most));
         let mut count = 0;
         while let Some(entry) = queue.waiting.first_entry() {
             let questions = entry.get().questions.len();
-            if count > 0 && count + questions > self.desk.most_asked {
+            if count > 0 && count + questions > most {
                 break;
             }
             count += questions;

@@ -1,7 +1,7 @@
 //! The desk before a database that a test holds in its hand: it says when a statement goes on, and how it ends.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, watch};
@@ -18,6 +18,8 @@ struct Truth {
     asked: Mutex<Vec<Inquiry>>,
     begun: watch::Sender<usize>,
     connections: AtomicUsize,
+    /// Whether connections are refused, each when it may go on.
+    away: AtomicBool,
     /// What the next statements do instead of answering.
     trouble: Mutex<Vec<Trouble>>,
 }
@@ -44,6 +46,10 @@ struct Connection {
 #[async_trait]
 impl Source for Database {
     async fn connect(&self) -> Result<Box<dyn Line>> {
+        if self.truth.away.load(Ordering::SeqCst) {
+            self.may_go_on.acquire().await.unwrap().forget();
+            return Err(Reason::DatabaseUnavailable.into());
+        }
         self.truth.connections.fetch_add(1, Ordering::SeqCst);
         Ok(Box::new(Connection {
             truth: Arc::clone(&self.truth),
@@ -297,6 +303,21 @@ async fn a_clerk_that_dies_leaves_its_askers_an_error_and_the_rest_to_another() 
     assert_eq!(reason(first.await.unwrap()), Reason::Internal);
     for asking in rest {
         assert_eq!(asking.await.unwrap().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn without_a_connection_all_who_wait_hear_so_at_once() {
+    let scene = Scene::new(1, 2);
+    scene.truth.away.store(true, Ordering::SeqCst);
+    let mut asking = Vec::new();
+    for number in 0..9 {
+        asking.push(scene.ask([number]).await);
+    }
+    scene.go_on(1);
+    for asked in asking {
+        let answer = timeout(10 * STAY, asked).await.expect("it waits for another try").unwrap();
+        assert_eq!(answer.unwrap_err().reason(), Reason::DatabaseUnavailable);
     }
 }
 
