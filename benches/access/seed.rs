@@ -123,13 +123,12 @@ fn sessions(kind: Kind, sessions: u64, now: i64, numbers: &str) -> String {
     )
 }
 
-fn now() -> Result<i64> {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
-    Ok(i64::try_from(since.as_micros())?)
+fn now() -> i64 {
+    rolecall::clock::Clock::system().now().as_micros()
 }
 
 pub async fn plant_postgres(url: &str, count: u64) -> Result<()> {
-    let (kind, now) = (Kind::Postgres, now()?);
+    let (kind, now) = (Kind::Postgres, now());
     let mut connection = PgConnection::connect(url).await?;
     let mut statements = vec!["SET session_replication_role = replica".to_owned(), "SET work_mem = '256MB'".to_owned()];
     statements.extend(people(kind, count, now)?);
@@ -146,7 +145,7 @@ pub async fn plant_postgres(url: &str, count: u64) -> Result<()> {
 }
 
 pub async fn plant_sqlite(path: &std::path::Path, count: u64) -> Result<()> {
-    let (kind, now) = (Kind::Sqlite, now()?);
+    let (kind, now) = (Kind::Sqlite, now());
     let mut connection = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await?;
     for pragma in ["PRAGMA synchronous = OFF", "PRAGMA foreign_keys = OFF", "PRAGMA cache_size = -1000000", "BEGIN"] {
         sqlx::raw_sql(pragma).execute(&mut connection).await?;

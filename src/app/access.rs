@@ -136,7 +136,7 @@ impl App {
             questions.push(Question::Workspace(workspace));
         }
         let asked: Vec<Option<Question>> = checks.iter().map(|check| question(op, check)).collect::<Result<_>>()?;
-        questions.extend(asked.iter().flatten().filter(|question| known(*question).is_none()));
+        questions.extend(asked.iter().flatten().filter(|question| known(question).is_none()));
         let mut answers =
             if questions.is_empty() { Vec::new() } else { self.store().ask(questions).await? }.into_iter();
         if asks_by_user && !answers.next().is_some_and(|workspace| workspace.is_something()) {
