@@ -36,7 +36,6 @@ mod sessions;
 mod sweep;
 mod throttle;
 mod touch;
-mod turns;
 mod users;
 mod workspaces;
 
@@ -115,9 +114,7 @@ impl Store {
 
     /// Opens the transaction of an operation in `workspace`, which need not be the caller's.
     pub async fn write_in(&self, op: &Op, workspace: WorkspaceId) -> Result<Write> {
-        let turn = self.0.turns.take(workspace, op.deadline).await?;
         let mut write = self.begin(op).await?;
-        write.turn = turn;
         write.lock_workspace(workspace).await?;
         match &op.caller {
             // Its own workspace is not locked, so what could end the session meanwhile has to be: see the lock order.
@@ -144,7 +141,7 @@ impl Store {
         let database = Arc::clone(&self.0);
         let begin = async move { database.dialect.begin(&database.writer).await };
         let txn = tokio::spawn(begin).await.map_err(Error::internal)?.map_err(refused)?;
-        Ok(Write { txn, op: op.clone(), turn: None })
+        Ok(Write { txn, op: op.clone() })
     }
 
     fn reader(&self) -> &DatabaseConnection {
@@ -157,8 +154,6 @@ pub struct Write {
     txn: DatabaseTransaction,
     /// The operation, with the caller as the database knows it inside this transaction.
     op: Op,
-    /// Held until the transaction is over.
-    turn: Option<turns::Turn>,
 }
 
 impl Write {
@@ -167,9 +162,7 @@ impl Write {
     /// # Errors
     /// `CONFLICT`: then nothing of it is. `DATABASE_UNAVAILABLE`: then it may be.
     pub async fn commit(self) -> Result<()> {
-        let outcome = self.txn.commit().await.map_err(refused_at_commit);
-        drop(self.turn);
-        outcome
+        self.txn.commit().await.map_err(refused_at_commit)
     }
 
     /// The operation, with the caller's standing as of this transaction. Use cases decide by this and not by what the

@@ -14,7 +14,6 @@ use crate::error::Error;
 
 use super::OpenError;
 use super::access::Desk;
-use super::turns::Turns;
 
 pub(super) use sqlite::SqliteFile;
 
@@ -31,7 +30,6 @@ pub(super) struct Opened {
     pub(super) reader: DatabaseConnection,
     /// Where access is asked about, by connections of the reader.
     pub(super) desk: Arc<Desk>,
-    pub(super) turns: Turns,
 }
 
 impl Dialect {

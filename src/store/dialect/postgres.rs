@@ -21,8 +21,6 @@ use crate::config::DatabaseConfig;
 
 use crate::store::access::{Desk, PostgresSource};
 
-use crate::store::turns::Turns;
-
 use super::primary::Cluster;
 use super::{Dialect, OpenError, Opened, driver_text, pooler};
 
@@ -130,7 +128,7 @@ pub(super) async fn open(urls: &[String], config: &DatabaseConfig) -> Result<Ope
                 config.access_statements.unwrap_or(CLERKS),
                 config.access_batch,
             );
-            Ok(Opened { dialect, writer: writer.into(), reader: reader.into(), desk, turns: Turns::default() })
+            Ok(Opened { dialect, writer: writer.into(), reader: reader.into(), desk })
         }
         Err(_) => Err(OpenError::new("two pools were not made")),
     }

@@ -19,8 +19,6 @@ use crate::error::Error;
 use crate::store::access::{Desk, SqliteSource};
 use crate::store::error::out_of_reach;
 
-use crate::store::turns::Turns;
-
 use super::{Dialect, OpenError, Opened, driver_text};
 
 /// Older versions can lose a commit when a checkpoint meets a reset of the log (fixed in 3.51.3).
@@ -96,13 +94,7 @@ pub(super) async fn open(path: &Path, config: &DatabaseConfig) -> Result<Opened,
         config.access_statements.unwrap_or(CLERKS),
         config.access_batch,
     );
-    Ok(Opened {
-        dialect: Dialect::Sqlite(file),
-        writer: writer.into(),
-        reader: reader.into(),
-        desk,
-        turns: Turns::default(),
-    })
+    Ok(Opened { dialect: Dialect::Sqlite(file), writer: writer.into(), reader: reader.into(), desk })
 }
 
 /// Creates the file with mode 0600 in a folder with mode 0700 where they are missing. SQLite gives the log files the
