@@ -1,13 +1,15 @@
 //! When a session or a key was used last.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use rolecall::authz::ServiceScope;
-use rolecall::error::Reason;
+use rolecall::error::{Error, Reason};
 use rolecall::model::Role;
+use tonic::Code;
 
 use super::check;
-use crate::support::{World, ok};
+use crate::support::World;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -19,7 +21,10 @@ async fn each_use_is_recorded_at_its_own_time_and_what_could_not_be_recorded_is_
     let key = world.service_key("desk", &[ServiceScope::CheckAccess], None).await;
     let desk = world.with_token(&key);
     world.app.record_use().await.unwrap();
-    let seen = async |user: &str| ok(world.by(&owner).get_user(user).await).user.unwrap().last_seen_time;
+    let seen = async |user: &str| {
+        let answer = until_it_is_there(async || world.by(&owner).get_user(user).await, |status| status.code()).await;
+        answer.into_inner().user.unwrap().last_seen_time
+    };
     let mut used = Vec::new();
     for token in [&gil.token, &owner.token] {
         world.wait(MINUTE);
@@ -30,14 +35,25 @@ async fn each_use_is_recorded_at_its_own_time_and_what_could_not_be_recorded_is_
     world.place().take_away();
     world.app.record_use().await.unwrap_err();
     world.place().bring_back();
-    // Nothing was used meanwhile. Connections that had ended are noticed when they are used.
-    let mut tries = 0;
-    while let Err(error) = world.app.record_use().await {
-        tries += 1;
-        assert!(tries < 100 && error.reason() == Reason::DatabaseUnavailable, "{error}");
-    }
+    // Nothing was used meanwhile.
+    until_it_is_there(async || world.app.record_use().await, code).await;
     assert_eq!(seen(&gil.user_id).await.map(|time| time.seconds), Some(used[0]));
     assert_eq!(seen(&owner.user_id).await.map(|time| time.seconds), Some(used[1]));
-    let keys = world.store.service_keys().await.unwrap();
+    let keys = until_it_is_there(async || world.store.service_keys().await, code).await;
     assert_eq!(keys[0].last_used_time.map(|time| time.as_micros() / 1_000_000), Some(used[1]));
+}
+
+/// Connections that had ended are noticed when they are used, each for itself.
+async fn until_it_is_there<T, E: Debug>(ask: impl AsyncFn() -> Result<T, E>, code: impl Fn(&E) -> Code) -> T {
+    for _ in 0..100 {
+        match ask().await {
+            Err(error) if code(&error) == Code::Unavailable => {}
+            answer => return answer.unwrap(),
+        }
+    }
+    panic!("the database is there, and nobody says so")
+}
+
+fn code(error: &Error) -> Code {
+    if error.reason() == Reason::DatabaseUnavailable { Code::Unavailable } else { Code::Unknown }
 }
