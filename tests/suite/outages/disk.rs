@@ -78,6 +78,7 @@ async fn a_full_disk_refuses_changes_and_answers_checks_until_there_is_room() {
         }
         assert_eq!(probe.check().await, "OK", "what only reads goes on");
     }
+    while probe.serving().await {}
     disk.free();
     probe.recovers("disk full", Instant::now()).await;
     settle(&mut scene, &child).await;
