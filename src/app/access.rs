@@ -86,7 +86,7 @@ impl App {
     /// Notes that an admitted call used its caller's credential.
     pub fn note_use(&self, caller: &Caller, now: crate::clock::Timestamp) {
         match caller {
-            Caller::Session(session) => self.0.touches.session(session.session_id, now),
+            Caller::Session(session) => self.0.touches.session(session, now),
             Caller::ServiceKey(key) => self.0.touches.service_key(key.key_id, now),
             Caller::Anyone | Caller::SignedOut | Caller::Operator | Caller::System => {}
         }
@@ -166,7 +166,7 @@ impl App {
             return Ok(AccessVerdict::Denied(AccessDenial::SessionEnded));
         };
         // A check that finds it live is use of it.
-        self.0.touches.session(session.session_id, op.now);
+        self.0.touches.session(&session, op.now);
         if key.workspace.is_some_and(|workspace| workspace != session.workspace_id) {
             return Ok(AccessVerdict::Denied(AccessDenial::WrongWorkspace));
         }

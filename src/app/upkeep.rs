@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::authz::SessionCaller;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::model::{ServiceKeyId, SessionId};
@@ -12,8 +13,12 @@ use crate::store::{SweepKind, SweepLimits};
 
 use super::{App, retrying};
 
-/// Ids that one statement names at the most.
-const TOUCH_BATCH: usize = 500;
+/// A session whose recorded use is younger is not marked again. With the seconds until marks are recorded, what is
+/// recorded stays right to within a minute.
+const RECENT: Duration = Duration::from_secs(30);
+/// Ids that one statement names at the most: each transaction makes readers of SQLite look anew at all they have seen,
+/// and other changes wait for it.
+const TOUCH_BATCH: usize = 2_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Rows of one kind that one transaction sweeps: few enough that nobody waits for it.
 const SWEEP_BATCH: u64 = 500;
@@ -29,8 +34,10 @@ struct Touched {
 }
 
 impl Touches {
-    pub(super) fn session(&self, id: SessionId, at: Timestamp) {
-        keep_later(&mut self.touched().sessions, [(id, at)]);
+    pub(super) fn session(&self, session: &SessionCaller, at: Timestamp) {
+        if at >= session.last_used_time.plus(RECENT) {
+            keep_later(&mut self.touched().sessions, [(session.session_id, at)]);
+        }
     }
 
     pub(super) fn service_key(&self, id: ServiceKeyId, at: Timestamp) {
@@ -64,12 +71,17 @@ impl App {
     /// right to within a minute. What cannot be recorded is kept for the next time; a crash loses no more than that.
     pub async fn record_use(&self) -> Result<()> {
         let touched = self.0.touches.take();
-        let sessions: Vec<_> = touched.sessions.into_iter().collect();
+        let mut sessions: Vec<_> = touched.sessions.into_iter().collect();
+        // Neighbours stand on the same pages.
+        sessions.sort_unstable();
         let keys: Vec<_> = touched.keys.into_iter().collect();
         let mut outcome = Ok(());
         for batch in sessions.chunks(TOUCH_BATCH) {
             if outcome.is_ok() {
-                outcome = self.record(batch, &[]).await;
+                outcome = self.record(batch, &[]).await.map(|held| {
+                    let held: Vec<_> = batch.iter().filter(|(id, _)| held.contains(id)).copied().collect();
+                    self.0.touches.put_back(&held, &[]);
+                });
             }
             if outcome.is_err() {
                 self.0.touches.put_back(batch, &[]);
@@ -77,7 +89,7 @@ impl App {
         }
         for batch in keys.chunks(TOUCH_BATCH) {
             if outcome.is_ok() {
-                outcome = self.record(&[], batch).await;
+                outcome = self.record(&[], batch).await.map(drop);
             }
             if outcome.is_err() {
                 self.0.touches.put_back(&[], batch);
@@ -86,17 +98,21 @@ impl App {
         outcome
     }
 
-    async fn record(&self, sessions: &[(SessionId, Timestamp)], keys: &[(ServiceKeyId, Timestamp)]) -> Result<()> {
+    /// Answers the sessions that somebody else holds, which are not marked.
+    async fn record(
+        &self,
+        sessions: &[(SessionId, Timestamp)],
+        keys: &[(ServiceKeyId, Timestamp)],
+    ) -> Result<Vec<SessionId>> {
         let op = self.system_op();
         retrying(op.deadline, || async {
             let mut tx = self.store().write_unscoped(&op).await?;
-            if !sessions.is_empty() {
-                tx.touch_sessions(sessions).await?;
-            }
+            let held = if sessions.is_empty() { Vec::new() } else { tx.touch_sessions(sessions).await? };
             if !keys.is_empty() {
                 tx.touch_service_keys(keys).await?;
             }
-            tx.commit().await
+            tx.commit().await?;
+            Ok(held)
         })
         .await
     }
@@ -104,7 +120,6 @@ impl App {
     /// Sweeps everything that is due, batch by batch. Answers how many rows went, by kind.
     pub async fn sweep(&self) -> Result<Vec<(&'static str, u64)>> {
         let limits = SweepLimits {
-            lifetime: self.lifetime(),
             ended_sessions: 7 * DAY,
             dead_links: 30 * DAY,
             settled_emails: 7 * DAY,

@@ -33,6 +33,8 @@ pub struct SessionCaller {
     pub authenticate_time: Timestamp,
     /// When the session ends in any case.
     pub expire_time: Timestamp,
+    /// When it was used last, as far as that is recorded.
+    pub last_used_time: Timestamp,
 }
 
 impl SessionCaller {

@@ -134,6 +134,7 @@ fn as_session(signed_in: &SignedIn) -> Caller {
         role: signed_in.member.role,
         authenticate_time: session.authenticate_time,
         expire_time: session.expire_time,
+        last_used_time: session.last_used_time,
     })
 }
 

@@ -9,12 +9,11 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::Server;
-use tower::ServiceBuilder;
 
 use crate::app::App;
 use crate::config::{GrpcConfig, LimitConfig};
 
-use super::layer::{AroundLayer, Authn, Deadline, Details, LoadShed, PanicGuard, RuleGate, Trace};
+use super::layer::{Authn, Deadline, Details, Layers, LoadShed, PanicGuard, RuleGate, Trace};
 use super::listener::Listener;
 use super::service::Api;
 use super::{health, pb};
@@ -60,15 +59,13 @@ pub async fn serve(
     let watch = tokio::spawn(health::watch(app.clone(), reporter.clone()));
 
     // The order is that of `LAYERS`.
-    let layers = ServiceBuilder::new()
-        .layer(AroundLayer(Trace { app }))
-        .layer(AroundLayer(Details))
-        .layer(AroundLayer(PanicGuard))
-        .layer(AroundLayer(LoadShed::new(config.max_calls_in_flight)))
-        .layer(AroundLayer(Deadline { longest: config.max_call_time }))
-        .layer(AroundLayer(Authn))
-        .layer(AroundLayer(RuleGate { config: Arc::clone(&config) }))
-        .into_inner();
+    let layers = Layers::outermost(Trace { app })
+        .inside(Details)
+        .inside(PanicGuard)
+        .inside(LoadShed::new(config.max_calls_in_flight))
+        .inside(Deadline { longest: config.max_call_time })
+        .inside(Authn)
+        .inside(RuleGate { config: Arc::clone(&config) });
     macro_rules! bounded {
         ($server:ident) => {
             $server::new(api.clone())
@@ -103,7 +100,7 @@ pub async fn serve(
     // Changes that were begun are finished, even if whoever asked for them has gone.
     tasks.close();
     if timeout(LAST, tasks.wait()).await.is_err() {
-        tracing::error!("some changes were not finished in time; they have not happened");
+        tracing::error!("some changes were not finished in time; whether they have happened is not known");
     }
     Ok(outcome?)
 }

@@ -8,7 +8,6 @@ use sea_orm::sea_query::{Cond, Expr, ExprTrait, LockBehavior, LockType, Query, S
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use crate::error::Result;
-use crate::model::SessionLifetime;
 
 use super::Write;
 use super::entity::{
@@ -20,7 +19,6 @@ use super::requests::REQUEST_MEMORY;
 /// How long things stay after they have served their purpose, and how many rows of each kind go at once.
 #[derive(Clone, Copy, Debug)]
 pub struct SweepLimits {
-    pub lifetime: SessionLifetime,
     /// Ended sessions: as long as a repeated `RevokeSession` or `SignOut` is recognised.
     pub ended_sessions: Duration,
     /// Links of invitations that were accepted, canceled, superseded or have expired: as long as they say how they died.
@@ -35,9 +33,9 @@ pub struct SweepLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SweepKind {
     EndedSessions,
+    /// Those that died of disuse too: they end at the latest when they expire. (An index of when they were used last
+    /// would have to be changed whenever one is.)
     ExpiredSessions,
-    /// Sessions that died of disuse. Each kind of session has an index of its own; joined by OR, all would be read.
-    UnusedSessions,
     Links,
     Resets,
     Devices,
@@ -48,10 +46,9 @@ pub enum SweepKind {
 }
 
 impl SweepKind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::EndedSessions,
         Self::ExpiredSessions,
-        Self::UnusedSessions,
         Self::Links,
         Self::Resets,
         Self::Devices,
@@ -64,7 +61,7 @@ impl SweepKind {
     /// What went, for the log.
     pub fn name(self) -> &'static str {
         match self {
-            Self::EndedSessions | Self::ExpiredSessions | Self::UnusedSessions => "sessions",
+            Self::EndedSessions | Self::ExpiredSessions => "sessions",
             Self::Links => "links",
             Self::Resets => "resets",
             Self::Devices => "devices",
@@ -89,12 +86,10 @@ impl Write {
         let now = self.op.now;
         let before = |keep: Duration| now.minus(keep).as_micros();
         let ended = before(limits.ended_sessions);
-        let unused = before(limits.ended_sessions + limits.lifetime.idle);
         let batch = limits.batch;
         match kind {
             SweepKind::EndedSessions => self.delete::<session::Entity>(S::Id, S::EndedAt.lt(ended), batch).await,
             SweepKind::ExpiredSessions => self.delete::<session::Entity>(S::Id, S::ExpiresAt.lt(ended), batch).await,
-            SweepKind::UnusedSessions => self.delete::<session::Entity>(S::Id, S::LastUsedAt.lt(unused), batch).await,
             SweepKind::Links => {
                 let which = dead_links(before(limits.dead_links)).limit(batch).take();
                 self.delete_those::<invitation_token::Entity>(L::TokenHash, which).await

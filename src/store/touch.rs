@@ -5,8 +5,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use sea_orm::sea_query::{CaseStatement, Cond, Expr, ExprTrait, LockBehavior, LockType};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::sea_query::{
+    Expr, ExprTrait, IntoIden, IntoValueTuple, LockBehavior, LockType, Query, TableRef, UpdateStatement,
+};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
@@ -34,22 +36,24 @@ impl Write {
             .all(&self.txn)
             .await
             .map_err(refused)?;
-        let mut sessions = BTreeMap::new();
+        let mut sessions = Vec::new();
         let mut memberships = BTreeMap::<(Uuid, Uuid), i64>::new();
         for (id, workspace, user, before) in &free {
             let Some(at) = times.get(id) else { continue };
             let seen = memberships.entry((*workspace, *user)).or_insert(*at);
             *seen = Ord::max(*seen, *at);
             if at > before {
-                sessions.insert(*id, *at);
+                sessions.push((*id, *at));
             }
         }
         if !sessions.is_empty() {
-            let time_of = case(&sessions, |id| S::Id.eq(*id));
-            let marked = session::Entity::update_many()
-                .col_expr(S::LastUsedAt, time_of)
-                .filter(S::Id.is_in(sessions.keys().copied()));
-            marked.exec(&self.txn).await.map_err(refused)?;
+            let mark = Query::update()
+                .table(session::Entity)
+                .value(S::LastUsedAt, listed(Column::Second))
+                .from(list(sessions))
+                .and_where(Expr::col((session::Entity, S::Id)).eq(listed(Column::First)))
+                .take();
+            self.mark(&mark).await?;
         }
         self.touch_memberships(memberships).await?;
 
@@ -70,28 +74,44 @@ impl Write {
 
     async fn touch_memberships(&mut self, mut times: BTreeMap<(Uuid, Uuid), i64>) -> Result<()> {
         use membership::Column as M;
-        let key = |(workspace, user): &(Uuid, Uuid)| M::WorkspaceId.eq(*workspace).and(M::UserId.eq(*user));
-        let any = times.keys().fold(Cond::any(), |any, id| any.add(key(id)));
-        let free: Vec<(Uuid, Uuid, Option<i64>)> = membership::Entity::find()
-            .select_only()
-            .columns([M::WorkspaceId, M::UserId, M::LastSeenAt])
-            .filter(any)
-            .order_by_asc(M::WorkspaceId)
-            .order_by_asc(M::UserId)
-            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-            .into_tuple()
-            .all(&self.txn)
-            .await
-            .map_err(refused)?;
-        let before: BTreeMap<(Uuid, Uuid), Option<i64>> =
-            free.into_iter().map(|(workspace, user, seen)| ((workspace, user), seen)).collect();
-        times.retain(|id, at| before.get(id).is_some_and(|seen| seen.is_none_or(|seen| *at > seen)));
         if times.is_empty() {
             return Ok(());
         }
-        let any = times.keys().fold(Cond::any(), |any, id| any.add(key(id)));
-        let marked = membership::Entity::update_many().col_expr(M::LastSeenAt, case(&times, key)).filter(any);
-        marked.exec(&self.txn).await.map_err(refused)?;
+        let column = |column: M| Expr::col((membership::Entity, column));
+        let same =
+            || column(M::WorkspaceId).eq(listed(Column::First)).and(column(M::UserId).eq(listed(Column::Second)));
+        let lines = |times: &BTreeMap<(Uuid, Uuid), i64>| {
+            list(times.iter().map(|((workspace, user), at)| (*workspace, *user, *at)).collect())
+        };
+        let free = Query::select()
+            .expr(column(M::WorkspaceId))
+            .expr(column(M::UserId))
+            .from(membership::Entity)
+            .from(lines(&times))
+            .and_where(same())
+            .and_where(column(M::LastSeenAt).is_null().or(column(M::LastSeenAt).lt(listed(Column::Third))))
+            .lock_with_tables_behavior(LockType::Update, [membership::Entity], LockBehavior::SkipLocked)
+            .take();
+        let mut earlier = HashSet::new();
+        for row in self.txn.query_all(&free).await.map_err(refused)? {
+            let id = (row.try_get_by_index(0).map_err(refused)?, row.try_get_by_index(1).map_err(refused)?);
+            earlier.insert(id);
+        }
+        times.retain(|id, _| earlier.contains(id));
+        if times.is_empty() {
+            return Ok(());
+        }
+        let mark = Query::update()
+            .table(membership::Entity)
+            .value(M::LastSeenAt, listed(Column::Third))
+            .from(lines(&times))
+            .and_where(same())
+            .take();
+        self.mark(&mark).await
+    }
+
+    async fn mark(&mut self, mark: &UpdateStatement) -> Result<()> {
+        self.txn.execute(mark).await.map_err(refused)?;
         Ok(())
     }
 
@@ -114,20 +134,39 @@ impl Write {
             let at = *times.get(&id)?;
             before.is_none_or(|before| at > before).then_some((id, at))
         };
-        let keys: BTreeMap<Uuid, i64> = free.into_iter().filter_map(later).collect();
+        let keys: Vec<(Uuid, i64)> = free.into_iter().filter_map(later).collect();
         if keys.is_empty() {
             return Ok(());
         }
-        let marked = service_key::Entity::update_many()
-            .col_expr(K::LastUsedAt, case(&keys, |id| K::Id.eq(*id)))
-            .filter(K::Id.is_in(keys.keys().copied()));
-        marked.exec(&self.txn).await.map_err(refused)?;
-        Ok(())
+        let mark = Query::update()
+            .table(service_key::Entity)
+            .value(K::LastUsedAt, listed(Column::Second))
+            .from(list(keys))
+            .and_where(Expr::col((service_key::Entity, K::Id)).eq(listed(Column::First)))
+            .take();
+        self.mark(&mark).await
     }
 }
 
-/// The time that belongs to a row.
-fn case<I>(times: &BTreeMap<I, i64>, is: impl Fn(&I) -> Expr) -> Expr {
-    let case = times.iter().fold(CaseStatement::new(), |case, (id, at)| case.case(is(id), Expr::value(*at)));
-    case.into()
+const USED: &str = "used";
+
+/// The columns of a list, under the names that both databases give them.
+enum Column {
+    First,
+    Second,
+    Third,
+}
+
+fn listed(column: Column) -> Expr {
+    let name = match column {
+        Column::First => "column1",
+        Column::Second => "column2",
+        Column::Third => "column3",
+    };
+    Expr::col((USED, name))
+}
+
+/// What was used, as a table: each row is found by its key, however many there are.
+fn list(lines: Vec<impl IntoValueTuple>) -> TableRef {
+    TableRef::ValuesList(lines.into_iter().map(IntoValueTuple::into_value_tuple).collect(), USED.into_iden())
 }

@@ -62,7 +62,8 @@ fn no_file_is_longer_than_a_head_can_hold() {
 fn the_layers_are_assembled_in_the_order_of_their_list() {
     let server = std::fs::read_to_string(root().join("src/grpc/server.rs")).unwrap();
     let assembled: Vec<&str> = server
-        .split(".layer(AroundLayer(")
+        .split("::outermost(")
+        .flat_map(|part| part.split(".inside("))
         .skip(1)
         .map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next().unwrap())
         .collect();

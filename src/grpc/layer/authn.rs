@@ -15,7 +15,7 @@ use crate::grpc::call::Call;
 use crate::grpc::{foresight, status};
 use crate::store::{KeyState, SessionState};
 
-use super::{Around, Next, proceed};
+use super::{Around, Next};
 
 /// Services that are not ours and open to everybody.
 const OPEN_SERVICES: [&str; 3] =
@@ -37,7 +37,7 @@ impl Around for Authn {
             return call.refuse(&Reason::MethodUnknown.into()).into_http();
         }
         if OPEN_SERVICES.iter().any(|service| call.path().starts_with(service)) {
-            return proceed(request, next).await;
+            return next.run(request).await;
         }
         let Some(rule) = rule_of(call.path()) else {
             return call.refuse(&Reason::MethodUnknown.into()).into_http();
@@ -48,7 +48,7 @@ impl Around for Authn {
         match caller(&call, rule, request.headers(), subject).await {
             Ok(caller) => {
                 call.set_caller(rule, caller);
-                proceed(request, next).await
+                next.run(request).await
             }
             Err(error) => call.refuse(&error).into_http(),
         }

@@ -12,7 +12,7 @@ use crate::clock::deadline_in;
 use crate::error::{Error, Reason};
 use crate::grpc::call::Call;
 
-use super::{Around, Next, proceed};
+use super::{Around, Next};
 
 /// How much earlier than tonic.
 const MARGIN: Duration = Duration::from_millis(5);
@@ -33,7 +33,7 @@ impl Around for Deadline {
         if let Some(call) = &call {
             call.set_deadline(deadline);
         }
-        match (tokio::time::timeout_at(deadline, proceed(request, next)).await, call) {
+        match (tokio::time::timeout_at(deadline, next.run(request)).await, call) {
             (Ok(response), _) => response,
             (Err(_), Some(call)) => call.refuse(&Error::new(Reason::Deadline)).into_http(),
             (Err(_), None) => crate::grpc::status::of(&Reason::Deadline.into(), uuid::Uuid::nil()).into_http(),

@@ -8,7 +8,7 @@ use crate::authz::rule_of;
 use crate::error::Reason;
 use crate::grpc::status;
 
-use super::{Around, Next, proceed};
+use super::{Around, Next};
 
 #[derive(Clone)]
 pub struct Details;
@@ -16,7 +16,7 @@ pub struct Details;
 impl Around for Details {
     async fn around(self, request: Request<Body>, next: impl Next) -> Response<Body> {
         let method_is_ours = rule_of(request.uri().path()).is_some();
-        let response = proceed(request, next).await;
+        let response = next.run(request).await;
         match Status::from_header_map(response.headers()) {
             Some(bare) if bare.details().is_empty() => match reason_of(bare.code(), method_is_ours) {
                 Some(reason) => status::of_transport(bare.code(), bare.message(), reason).into_http(),

@@ -28,45 +28,86 @@ pub use shed::LoadShed;
 pub use trace::Trace;
 
 /// What stands further in: the next layer, or in the end the method.
-pub trait Next: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Send {}
-
-impl<S> Next for S where S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Send {}
+pub trait Next: Send {
+    fn run(self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send;
+}
 
 /// Something that is done around a call.
 pub trait Around: Clone + Send + Sync + 'static {
     fn around(self, request: Request<Body>, next: impl Next) -> impl Future<Output = Response<Body>> + Send;
 }
 
-/// Hands the call on.
-pub async fn proceed(request: Request<Body>, mut next: impl Next) -> Response<Body> {
-    match next.call(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
+/// Layers as one tower layer, so that a call is one future however many there are.
+#[derive(Clone)]
+pub struct Layers<A>(A);
+
+impl<A: Around> Layers<A> {
+    pub fn outermost(around: A) -> Self {
+        Self(around)
+    }
+
+    /// Adds a layer inside of those that are there.
+    pub fn inside<B: Around>(self, around: B) -> Layers<Nested<A, B>> {
+        Layers(Nested { outer: self.0, inner: around })
     }
 }
 
-/// Makes a tower layer of something that is done around a call.
 #[derive(Clone)]
-pub struct AroundLayer<A>(pub A);
+pub struct Nested<A, B> {
+    outer: A,
+    inner: B,
+}
 
-impl<A: Clone, S> Layer<S> for AroundLayer<A> {
-    type Service = AroundService<A, S>;
+impl<A: Around, B: Around> Around for Nested<A, B> {
+    fn around(self, request: Request<Body>, next: impl Next) -> impl Future<Output = Response<Body>> + Send {
+        self.outer.around(request, Inner { around: self.inner, next })
+    }
+}
+
+struct Inner<A, N> {
+    around: A,
+    next: N,
+}
+
+impl<A: Around, N: Next> Next for Inner<A, N> {
+    fn run(self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send {
+        self.around.around(request, self.next)
+    }
+}
+
+/// The method itself.
+struct Method<S>(S);
+
+impl<S> Next for Method<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Send,
+{
+    async fn run(mut self, request: Request<Body>) -> Response<Body> {
+        match self.0.call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+impl<A: Clone, S> Layer<S> for Layers<A> {
+    type Service = Layered<A, S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        AroundService { around: self.0.clone(), inner }
+        Layered { around: self.0.clone(), inner }
     }
 }
 
 #[derive(Clone)]
-pub struct AroundService<A, S> {
+pub struct Layered<A, S> {
     around: A,
     inner: S,
 }
 
-impl<A, S> Service<Request<Body>> for AroundService<A, S>
+impl<A, S> Service<Request<Body>> for Layered<A, S>
 where
     A: Around,
-    S: Next + Clone + 'static,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static,
 {
     type Response = Response<Body>;
     type Error = Infallible;
@@ -81,6 +122,6 @@ where
         let clone = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, clone);
         let around = self.around.clone();
-        Box::pin(async move { Ok(around.around(request, ready).await) })
+        Box::pin(async move { Ok(around.around(request, Method(ready)).await) })
     }
 }

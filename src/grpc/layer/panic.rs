@@ -9,7 +9,7 @@ use tonic::body::Body;
 use crate::error::Error;
 use crate::grpc::call::Call;
 
-use super::{Around, Next, proceed};
+use super::{Around, Next};
 
 #[derive(Clone)]
 pub struct PanicGuard;
@@ -18,7 +18,7 @@ impl Around for PanicGuard {
     async fn around(self, request: Request<Body>, next: impl Next) -> Response<Body> {
         let call = request.extensions().get::<Call>().cloned();
         // Nothing of the call is looked at after a panic, so nothing half changed is seen.
-        match (AssertUnwindSafe(proceed(request, next)).catch_unwind().await, call) {
+        match (AssertUnwindSafe(next.run(request)).catch_unwind().await, call) {
             (Ok(response), _) => response,
             (Err(_), Some(call)) => call.refuse(&Error::internal("a panic")).into_http(),
             (Err(panic), None) => std::panic::resume_unwind(panic),
@@ -28,8 +28,6 @@ impl Around for PanicGuard {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use tonic::{Code, Status};
 
     use super::*;
@@ -38,8 +36,12 @@ mod tests {
     use crate::config::{DatabaseConfig, LinkConfig, QuotaConfig, SecurityConfig};
     use crate::store::Store;
 
-    fn broken() -> Result<Response<Body>, Infallible> {
-        panic!("on purpose")
+    struct Broken;
+
+    impl Next for Broken {
+        async fn run(self, _: Request<Body>) -> Response<Body> {
+            panic!("on purpose")
+        }
     }
 
     #[tokio::test]
@@ -58,8 +60,7 @@ mod tests {
         let app = App::new(store, Clock::system(), config).unwrap();
         let mut request = Request::new(Body::empty());
         request.extensions_mut().insert(Call::new(app, uuid::Uuid::nil(), Timestamp::from_micros(0), "/x"));
-        let method = tower::service_fn(|_| async { broken() });
-        let response = PanicGuard.around(request, method).await;
+        let response = PanicGuard.around(request, Broken).await;
         let status = Status::from_header_map(response.headers()).unwrap();
         assert_eq!(status.code(), Code::Internal);
         assert!(!status.message().contains("on purpose"), "{status:?}");

@@ -16,7 +16,7 @@ use crate::error::{Error, FieldReason, Reason, Result};
 use crate::grpc::call::Call;
 use crate::model::{MAX_USER_AGENT_BYTES, Peer, WorkspaceId, bounded_text, parse_uuid};
 
-use super::{Around, Next, proceed};
+use super::{Around, Next};
 
 const WORKSPACE: &str = "rolecall-workspace-id";
 const CLIENT_ADDRESS: &str = "rolecall-client-address";
@@ -30,18 +30,18 @@ pub struct RuleGate {
 impl Around for RuleGate {
     async fn around(self, request: Request<Body>, next: impl Next) -> Response<Body> {
         let Some(call) = request.extensions().get::<Call>().cloned() else {
-            return proceed(request, next).await;
+            return next.run(request).await;
         };
         // Without a rule it is a service that is open by name.
         let (Some(rule), Some(caller)) = (call.rule(), call.caller()) else {
-            return proceed(request, next).await;
+            return next.run(request).await;
         };
         call.set_peer(peer(&self.config, &request));
         let admitted = gate::admit(rule, caller).and_then(|()| in_workspace(caller.clone(), request.headers()));
         match admitted {
             Ok(caller) => {
                 call.admit(caller);
-                proceed(request, next).await
+                next.run(request).await
             }
             Err(error) => call.refuse(&error).into_http(),
         }

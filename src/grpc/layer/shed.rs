@@ -11,7 +11,7 @@ use tonic::body::Body;
 use crate::error::{Error, Reason};
 use crate::grpc::call::Call;
 
-use super::{Around, Next, proceed};
+use super::{Around, Next};
 
 #[derive(Clone)]
 pub struct LoadShed {
@@ -27,7 +27,7 @@ impl LoadShed {
 impl Around for LoadShed {
     async fn around(self, request: Request<Body>, next: impl Next) -> Response<Body> {
         let Some(call) = request.extensions().get::<Call>().cloned() else {
-            return proceed(request, next).await;
+            return next.run(request).await;
         };
         match self.places.try_acquire_owned() {
             Ok(place) => call.hold(place),
@@ -36,6 +36,6 @@ impl Around for LoadShed {
                 return call.refuse(&error).into_http();
             }
         }
-        proceed(request, next).await
+        next.run(request).await
     }
 }

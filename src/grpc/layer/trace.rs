@@ -11,7 +11,10 @@ use crate::authz::Caller;
 use crate::crypto::new_uuid;
 use crate::grpc::call::Call;
 
-use super::{Around, Next, proceed};
+use super::{Around, Next};
+
+/// What the paths of checks begin with.
+const CHECKS: &str = "/rolecall.v1.AccessService/";
 
 #[derive(Clone)]
 pub struct Trace {
@@ -26,7 +29,7 @@ impl Around for Trace {
         request.extensions_mut().insert(call.clone());
         // A client that goes away drops this future; the call has its line all the same.
         let mut line = Line { call, start, code: Code::Cancelled };
-        let response = proceed(request, next).await;
+        let response = next.run(request).await;
         line.code = code_of(&response);
         response
     }
@@ -52,8 +55,15 @@ fn code_of(response: &Response<Body>) -> Code {
 
 /// One line a call. No token, password or address is in it.
 fn log(call: &Call, code: Code, start: Instant) {
+    // Checks that are answered come by the thousand a second.
+    let quiet = code == Code::Ok && call.path().starts_with(CHECKS);
     // Nobody pays for a line that nobody reads.
-    if !tracing::enabled!(target: "rolecall::rpc", tracing::Level::INFO) {
+    let heard = if quiet {
+        tracing::enabled!(target: "rolecall::rpc", tracing::Level::DEBUG)
+    } else {
+        tracing::enabled!(target: "rolecall::rpc", tracing::Level::INFO)
+    };
+    if !heard {
         return;
     }
     let ms = (start.elapsed().as_secs_f64() * 1e5).round() / 100.0;
@@ -61,7 +71,12 @@ fn log(call: &Call, code: Code, start: Instant) {
     let reason = call.reason().map(|reason| reason.as_str()).unwrap_or_default();
     // Paths that are not ours are the client's words.
     let method: String = call.path().chars().take(100).filter(|c| c.is_ascii_graphic()).collect();
-    tracing::info!(target: "rolecall::rpc", method, caller, ?code, reason, ms, request_id = %call.request_id(), "call");
+    let request_id = call.request_id();
+    if quiet {
+        tracing::debug!(target: "rolecall::rpc", method, caller, ?code, reason, ms, %request_id, "call");
+    } else {
+        tracing::info!(target: "rolecall::rpc", method, caller, ?code, reason, ms, %request_id, "call");
+    }
 }
 
 fn name_of(caller: &Caller) -> String {

@@ -56,7 +56,6 @@ pub struct FoundSession {
     caller: SessionCaller,
     ended: bool,
     signed_out: bool,
-    last_used_time: Timestamp,
 }
 
 /// A service key, whatever has become of it.
@@ -93,7 +92,7 @@ impl Found {
         if session.signed_out {
             return SessionState::SignedOut;
         }
-        let idle = now >= session.last_used_time.plus(lifetime.idle);
+        let idle = now >= session.caller.last_used_time.plus(lifetime.idle);
         if idle || session.ended || now >= session.caller.expire_time {
             SessionState::Ended
         } else {
@@ -213,9 +212,9 @@ impl Row {
                     role: self.role()?,
                     authenticate_time: Timestamp::from_micros(self.authenticated_at.ok_or_else(row)?),
                     expire_time: Timestamp::from_micros(self.expires_at.ok_or_else(row)?),
+                    last_used_time: Timestamp::from_micros(self.last_used_at.ok_or_else(row)?),
                 };
-                let last_used_time = Timestamp::from_micros(self.last_used_at.ok_or_else(row)?);
-                let session = FoundSession { caller, ended: self.ended, signed_out: self.signed_out, last_used_time };
+                let session = FoundSession { caller, ended: self.ended, signed_out: self.signed_out };
                 Ok((Question::Session(self.token()?), Found::Session(session)))
             }
             2 => {

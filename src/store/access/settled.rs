@@ -46,6 +46,7 @@ struct SessionRow {
     workspace_id: uuid::Uuid,
     expires_at: i64,
     authenticated_at: i64,
+    last_used_at: i64,
     ended_at: Option<i64>,
     role: i16,
     removed_at: Option<i64>,
@@ -70,6 +71,7 @@ impl SessionRow {
             role: memberships::role(self.role)?,
             authenticate_time: Timestamp::from_micros(self.authenticated_at),
             expire_time,
+            last_used_time: Timestamp::from_micros(self.last_used_at),
         }))
     }
 }
@@ -83,7 +85,7 @@ fn session_query() -> SelectStatement {
     use session::Column as S;
     Query::select()
         .columns([S::Id, S::SignInId, S::UserId, S::WorkspaceId, S::ExpiresAt].map(|c| (session::Entity, c)))
-        .columns([S::AuthenticatedAt, S::EndedAt].map(|c| (session::Entity, c)))
+        .columns([S::AuthenticatedAt, S::LastUsedAt, S::EndedAt].map(|c| (session::Entity, c)))
         .columns([membership::Column::Role, membership::Column::RemovedAt].map(|c| (membership::Entity, c)))
         .from(session::Entity)
         .join(

@@ -55,18 +55,16 @@ impl Line for SqliteLine {
 fn filled(count: usize) -> usize {
     match count {
         0 | 1 => count,
-        2..=8 => 8,
-        9..=32 => 32,
-        33..=128 => 128,
+        2..=64 => count.next_multiple_of(8),
+        65..=256 => count.next_multiple_of(32),
         count => count.next_multiple_of(256),
     }
 }
 
 /// Makes a line of a row: its columns with bars in between, what is not a number in hexadecimal, and nothing for NULL.
-const LINES: &str = "SELECT group_concat(kind || '|' || hex(token_hash) || '|' || hex(id) || '|' || hex(sign_in_id) || '|' \
-    || hex(user_id) || '|' || hex(workspace_id) || '|' || number || '|' || ended || '|' || signed_out || '|' \
-    || coalesce(expires_at, '') || '|' || coalesce(last_used_at, '') || '|' || coalesce(authenticated_at, '') || '|' \
-    || hex(name), char(10)) FROM (";
+const LINES: &str = "SELECT group_concat(concat_ws('|', kind, hex(token_hash), hex(id), hex(sign_in_id), hex(user_id), \
+    hex(workspace_id), number, ended, signed_out, coalesce(expires_at, ''), coalesce(last_used_at, ''), \
+    coalesce(authenticated_at, ''), hex(name)), char(10)) FROM (";
 
 fn statement(inquiry: &Inquiry) -> String {
     let memberships = format!("{}(VALUES ", parts::MEMBERSHIPS);

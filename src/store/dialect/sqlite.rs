@@ -30,6 +30,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest queue for the one writer.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
+/// As much of the file as readers see without reading it, in bytes: whatever a change wrote empties a reader's own cache.
+const MAPPED: &str = "1073741824";
 /// Statements about access at once.
 const CLERKS: usize = 1;
 
@@ -86,7 +88,9 @@ pub(super) async fn open(path: &Path, config: &DatabaseConfig) -> Result<Opened,
     ours.map_err(|e| at_path(&e))?;
     let writer = pool(options.clone(), 1).await.map_err(|e| at_path(&driver_text(&e)))?;
     put_mark(&writer).await.map_err(|e| at_path(&e))?;
-    let reader = pool(options.pragma("query_only", "ON"), READERS).await.map_err(|e| at_path(&driver_text(&e)))?;
+    let reader = pool(options.pragma("query_only", "ON").pragma("mmap_size", MAPPED), READERS)
+        .await
+        .map_err(|e| at_path(&driver_text(&e)))?;
     let found = fs::metadata(path).map_err(|e| at_path(&e))?;
     let file = Arc::new(SqliteFile { path: path.to_owned(), device: found.dev(), inode: found.ino() });
     let desk = Desk::new(

@@ -325,7 +325,6 @@ fn indexes() -> Vec<IndexCreateStatement> {
         // What has no end is left out of the indexes of ends, or SQLite looks for what is live in them.
         index("session_by_end", "session", &["ended_at"]).cond_where(Expr::col("ended_at").is_not_null()).take(),
         index("session_by_expiry", "session", &["expires_at"]),
-        index("session_by_use", "session", &["last_used_at"]),
         // One open invitation for an address: 64 at once cannot make two.
         index("invitation_open", "invitation", &["workspace_id", "email"]).unique().cond_where(open()).take(),
         index("invitation_by_time", "invitation", &["workspace_id", "created_at", "id"]),

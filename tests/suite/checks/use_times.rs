@@ -1,5 +1,6 @@
 //! When a session or a key was used last.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use rolecall::model::Role;
 use tonic::Code;
 
 use super::check;
-use crate::support::World;
+use crate::support::{World, ok};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -41,6 +42,47 @@ async fn each_use_is_recorded_at_its_own_time_and_what_could_not_be_recorded_is_
     assert_eq!(seen(&owner.user_id).await.map(|time| time.seconds), Some(used[1]));
     let keys = until_it_is_there(async || world.store.service_keys().await, code).await;
     assert_eq!(keys[0].last_used_time.map(|time| time.as_micros() / 1_000_000), Some(used[1]));
+}
+
+#[tokio::test]
+async fn use_is_recorded_to_within_a_minute_and_not_at_each_call() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let outside = world.outside().await;
+    let mut recorded = HashSet::new();
+    for _ in 0..60 {
+        world.wait(MINUTE / 12);
+        ok(world.by(&owner).get_session().await);
+        world.app.record_use().await.unwrap();
+        let used = outside.number("SELECT last_used_at FROM session").await;
+        assert!(world.clock.now().as_micros() - used < 60_000_000);
+        recorded.insert(used);
+    }
+    assert!((5..=11).contains(&recorded.len()), "{} times in five minutes", recorded.len());
+}
+
+#[tokio::test]
+async fn as_many_as_a_statement_may_name_are_recorded_each_at_its_time_and_no_other() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let mut people = Vec::new();
+    for number in 0..20 {
+        people.push(world.join(&owner, &format!("p{number}@acme.example"), Role::Agent).await);
+    }
+    let mut times = HashMap::new();
+    for person in &people[..19] {
+        world.wait(MINUTE);
+        ok(world.by(person).get_session().await);
+        times.insert(person.user_id.clone(), world.clock.now().as_micros());
+    }
+    let last = &people[19];
+    let before = ok(world.by(&owner).get_user(&last.user_id).await).user.unwrap().last_seen_time;
+    world.app.record_use().await.unwrap();
+    for (user, at) in times {
+        let seen = ok(world.by(&owner).get_user(&user).await).user.unwrap().last_seen_time.unwrap();
+        assert_eq!(seen.seconds, at / 1_000_000, "{user}");
+    }
+    assert_eq!(ok(world.by(&owner).get_user(&last.user_id).await).user.unwrap().last_seen_time, before);
 }
 
 /// Connections that had ended are noticed when they are used, each for itself.

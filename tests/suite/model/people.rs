@@ -305,7 +305,7 @@ impl Model {
                 let Some(session) = live else {
                     return Ok(denied(DenialReason::SessionEnded));
                 };
-                self.sessions[session].used = self.now;
+                self.note_use(session);
                 let Session { workspace, person, .. } = self.sessions[session];
                 if place != Place::Unsaid && place != Place::At(workspace) {
                     return Ok(denied(DenialReason::WrongWorkspace));

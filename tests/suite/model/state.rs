@@ -214,6 +214,13 @@ impl Model {
         !session.ended && self.now < self.sign_ins[session.sign_in].expires && self.now < session.used + DAY
     }
 
+    /// Use that is not half a minute younger than what is recorded is not recorded.
+    pub fn note_use(&mut self, session: usize) {
+        if self.now >= self.sessions[session].used + 30 * SECOND {
+            self.sessions[session].used = self.now;
+        }
+    }
+
     /// The role that a session's person has in its workspace.
     pub fn role_of_session(&self, session: usize) -> Role {
         let session = &self.sessions[session];
@@ -285,7 +292,7 @@ impl Model {
                     Place::Unsaid | Place::At(_) => {}
                 }
                 // Use is an accepted call.
-                self.sessions[session].used = self.now;
+                self.note_use(session);
                 Ok(Actor::Session(session))
             }
             Caller::Key(key) => {

@@ -136,6 +136,7 @@ async fn lane(worlds: Arc<[World; 2]>, number: usize, pairs: usize) -> usize {
     let (mut done, mut asked, mut dice) = (0, 0, Dice::new(number as u64));
     while done < pairs {
         let joining = JOINING.lock().await;
+        here.discard_mail();
         let target = here.join(&owner, &email, Role::Admin).await;
         drop(joining);
         let flags = (AtomicU64::new(0), AtomicBool::new(false), AtomicUsize::new(0));

@@ -210,7 +210,6 @@ async fn upkeep(book: &mut Book, scene: &Scene, owner: &Seat) {
     book.add("an earlier request", tx.recall_request(&request)).await;
     book.add("a counter of guesses", tx.lock_throttle_counter(&[0; 32])).await;
     let limits = SweepLimits {
-        lifetime: LIFETIME,
         ended_sessions: Duration::ZERO,
         dead_links: INVITATION_LIFETIME,
         settled_emails: Duration::ZERO,
@@ -237,8 +236,9 @@ async fn sqlite_plan(outside: &Database, what: &str, sql: &str) -> (Vec<String>,
     let is_bad = |step: &&String| {
         let sorted = step.contains("TEMP B-TREE") && !SORTED.contains(&what);
         // What is asked, and what was found of it.
-        let listed =
-            step.contains("CONSTANT ROW") || step.as_str() == "SCAN asked" || step.starts_with("SCAN (subquery");
+        let listed = step.contains("CONSTANT ROW")
+            || ["SCAN asked", "SCAN used"].contains(&step.as_str())
+            || step.starts_with("SCAN (subquery");
         let scanned = step.starts_with("SCAN") && !listed && !FROM_THE_BEGINNING.contains(&what);
         sorted || scanned
     };
@@ -254,12 +254,13 @@ async fn postgres_plan(outside: &Database, what: &str, sql: &str) -> (Vec<String
     outside.run("SET plan_cache_mode = force_generic_plan").await;
     let number = |part: &str| part.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0);
     let values = vec!["NULL"; sql.split('$').skip(1).map(number).max().unwrap_or(0)];
-    // The driver says what its values are. Here all can be told from where they stand, but for a moment among others.
-    let mut said = sql.to_owned();
-    for number in 1..=values.len() {
-        said = said.replace(&format!("THEN ${number} "), &format!("THEN CAST(${number} AS bigint) "));
-    }
-    outside.run(&format!("PREPARE hot AS {said}")).await;
+    // The driver says what its values are. Here all can be told from where they stand, but for those of a list.
+    let types = match sql {
+        sql if sql.contains("(VALUES ($1, $2)) AS \"used\"") => "(uuid, bigint)",
+        sql if sql.contains("(VALUES ($1, $2, $3)) AS \"used\"") => "(uuid, uuid, bigint)",
+        _ => "",
+    };
+    outside.run(&format!("PREPARE hot {types} AS {sql}")).await;
     let call = if values.is_empty() { "hot".to_owned() } else { format!("hot ({})", values.join(", ")) };
     let steps = outside.texts(&format!("EXPLAIN (COSTS OFF) EXECUTE {call}")).await;
     outside.run("DEALLOCATE hot").await;
@@ -268,7 +269,8 @@ async fn postgres_plan(outside: &Database, what: &str, sql: &str) -> (Vec<String
     for (index, step) in steps.iter().enumerate() {
         let mut said = steps[index + 1..].iter().take_while(|line| !line.contains("->"));
         let seeks = said.any(|line| line.trim_start().starts_with("Index Cond:"));
-        let listed = ["CTE Scan", "Subquery Scan", "Function Scan"].iter().any(|list| step.contains(list));
+        let listed =
+            ["CTE Scan", "Subquery Scan", "Function Scan", "Values Scan"].iter().any(|list| step.contains(list));
         let scans = step.contains(" Scan ") && !listed;
         let scanned = scans && !seeks && !FROM_THE_BEGINNING.contains(&what);
         let sorted =

@@ -335,6 +335,13 @@ impl World {
         Mail::all_in(&self.mail)
     }
 
+    /// Throws away all mail sent so far: each look at mail reads all of it.
+    pub fn discard_mail(&self) {
+        for file in std::fs::read_dir(&self.mail).into_iter().flatten() {
+            std::fs::remove_file(file.unwrap().path()).unwrap();
+        }
+    }
+
     /// The mail sent to an address so far, oldest first.
     pub fn mail_to(&self, email: &str) -> Vec<Mail> {
         self.mails().into_iter().filter(|mail| mail.to == email).collect()
