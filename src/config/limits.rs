@@ -1,8 +1,7 @@
 //! What one client, or many, may take of the listener.
 //!
 //! Each limit is set on purpose, since what the libraries underneath default to is not safe: tonic lifts the limits of
-//! hyper on open streams and on streams that are reset for the client's errors. PING and SETTINGS frames are not
-//! counted; each is answered before the next is read, so they cost what the client sends and nothing piles up.
+//! hyper on open streams and on streams that are reset for the client's errors, and nobody counts PING and SETTINGS.
 
 use std::time::Duration;
 
@@ -63,6 +62,11 @@ pub struct LimitConfig {
     #[arg(long, env = "ROLECALL_MAX_PENDING_RESETS", value_name = "NUMBER", default_value_t = 20)]
     pub max_pending_resets: usize,
 
+    /// Frames in a row that carry nothing (PING, SETTINGS, empty DATA…) before a connection is closed; 8 more for each with
+    /// headers or data, and 50 a second
+    #[arg(long, env = "ROLECALL_MAX_IDLE_FRAMES", value_name = "NUMBER", default_value_t = 1000)]
+    pub max_idle_frames: u32,
+
     /// Size of a request's headers in bytes, 32 added for each header
     #[arg(long, env = "ROLECALL_MAX_HEADER_LIST_SIZE", value_name = "BYTES", default_value_t = 8 * 1024)]
     pub max_header_list_size: u32,
@@ -95,6 +99,7 @@ impl Default for LimitConfig {
             max_concurrent_streams: 100,
             max_error_resets: 1024,
             max_pending_resets: 20,
+            max_idle_frames: 1000,
             max_header_list_size: 8 * 1024,
             max_frame_size: 16 * 1024,
             max_request_size: 64 * KIB,
@@ -138,6 +143,7 @@ impl LimitConfig {
             "must be from 1 to 10000",
         )?;
         require(self.max_error_resets <= 1024, "--max-error-resets", "must be at most 1024")?;
+        require((100..=1_000_000).contains(&self.max_idle_frames), "--max-idle-frames", "must be from 100 to 1000000")?;
         require(self.max_pending_resets <= 1024, "--max-pending-resets", "must be at most 1024")?;
         require(
             (1024..=1024 * 1024).contains(&self.max_header_list_size),
@@ -220,6 +226,7 @@ mod tests {
             ("--max-concurrent-streams", "0"),
             ("--max-error-resets", "1025"),
             ("--max-pending-resets", "1025"),
+            ("--max-idle-frames", "99"),
             ("--max-header-list-size", "100"),
             ("--max-frame-size", "16383"),
             ("--max-request-size", "1024"),

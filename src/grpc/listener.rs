@@ -11,6 +11,7 @@
 //! When files run out, accepting pauses instead of spinning.
 
 mod connection;
+mod frames;
 mod places;
 mod tls;
 
@@ -154,8 +155,7 @@ impl Handshake {
             Some(tls) => Io::Tls(Box::new(tls.accept(self.stream).await?)),
             None => Io::Plain(self.stream),
         };
-        let life = self.limits.max_connection_age.saturating_add(self.limits.max_connection_age_grace);
-        Connection::open(io, (local, self.peer), self.place, life, self.end).await
+        Connection::open(io, (local, self.peer), self.place, &self.limits, self.end).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -13,11 +13,13 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
+use crate::config::LimitConfig;
+
+use super::frames::{FRAME_HEADER, FrameMeter};
 use super::places::Place;
 
 /// What every HTTP/2 client says first, and the frame that must follow (RFC 9113, section 3.4).
 const MAGIC: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const FRAME_HEADER: usize = 9;
 const PREFACE: usize = MAGIC.len() + FRAME_HEADER;
 const SETTINGS: u8 = 4;
 
@@ -33,6 +35,7 @@ pub struct Connection {
     /// The preface, and how much of it hyper has had.
     preface: [u8; PREFACE],
     given: usize,
+    meter: FrameMeter,
     info: TcpConnectInfo,
     /// Completes when the connection must be no more, whatever it is doing.
     end: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -46,7 +49,7 @@ impl Connection {
         mut io: Io,
         (local, remote): (SocketAddr, SocketAddr),
         place: Place,
-        life: Duration,
+        limits: &LimitConfig,
         end: CancellationToken,
     ) -> io::Result<Self> {
         let mut preface = [0; PREFACE];
@@ -54,6 +57,9 @@ impl Connection {
         if !is_preface(&preface) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the client does not speak HTTP/2"));
         }
+        let mut meter = FrameMeter::new(limits.max_idle_frames, Instant::now());
+        let _ = meter.allows(&preface[MAGIC.len()..], Instant::now());
+        let life = limits.max_connection_age.saturating_add(limits.max_connection_age_grace);
         let end = async move {
             tokio::select! {
                 () = end.cancelled() => {}
@@ -61,7 +67,7 @@ impl Connection {
             }
         };
         let info = TcpConnectInfo { local_addr: Some(local), remote_addr: Some(remote) };
-        Ok(Self { io, preface, given: 0, info, end: Box::pin(end), over: false, _place: place })
+        Ok(Self { io, preface, given: 0, meter, info, end: Box::pin(end), over: false, _place: place })
     }
 
     /// Fails once the connection must be no more. Looked at by every operation, so that whichever it is that hyper waits
@@ -94,7 +100,16 @@ impl AsyncRead for Connection {
         this.check(cx)?;
         let rest = &this.preface[this.given..];
         if rest.is_empty() {
-            return Pin::new(&mut this.io).poll_read(cx, buf);
+            let before = buf.filled().len();
+            let read = Pin::new(&mut this.io).poll_read(cx, buf)?;
+            if read.is_ready() && !this.meter.allows(&buf.filled()[before..], Instant::now()) {
+                this.over = true;
+                return Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "too many frames that carry nothing",
+                )));
+            }
+            return read.map(Ok);
         }
         let length = rest.len().min(buf.remaining());
         buf.put_slice(&rest[..length]);

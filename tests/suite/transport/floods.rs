@@ -72,23 +72,35 @@ async fn headers_that_never_end_end_the_connection() {
 }
 
 #[tokio::test]
-async fn empty_data_without_end_piles_nothing_up() {
+async fn empty_data_without_end_ends_the_connection() {
     let server = Server::start(&[]).await;
     let first = frame(HEADERS, END_HEADERS, 1, &server.admitted());
-    server.flooded(200_000, &first, |_| frame(DATA, 0, 1, &[])).await;
+    let said = server.flooded(200_000, &first, |_| frame(DATA, 0, 1, &[])).await;
+    assert!(said.hung_up, "{said:?}");
     server.ends().await;
 }
 
 #[tokio::test]
-async fn pings_and_settings_without_end_pile_nothing_up() {
+async fn pings_and_settings_without_end_end_the_connection() {
     let server = Server::start(&[]).await;
-    server
+    let said = server
         .flooded(100_000, &[], |_| {
             let mut bytes = frame(PING, 0, 0, &[0; 8]);
             bytes.extend(frame(SETTINGS, 0, 0, &[]));
             bytes
         })
         .await;
+    assert!(said.hung_up, "{said:?}");
+    server.ends().await;
+}
+
+#[tokio::test]
+async fn as_many_frames_that_carry_nothing_as_are_allowed_do_no_harm_to_a_connection() {
+    let server = Server::start(&["--max-idle-frames", "200"]).await;
+    let said = server.flooded(190, &[], |_| frame(PING, 0, 0, &[0; 8])).await;
+    assert!(!said.hung_up && said.goaway.is_none(), "{said:?}");
+    let said = server.flooded(300, &[], |_| frame(PING, 0, 0, &[0; 8])).await;
+    assert!(said.hung_up, "{said:?}");
     server.ends().await;
 }
 
