@@ -40,7 +40,8 @@ impl App {
         let passwords = &self.0.passwords;
         passwords.check_new("new_password", command.new.clone(), personal(&account)).await?;
         let guess = Guess::of_session(caller);
-        let check = passwords.verify(command.current.clone(), Some(account.password_hash.clone()));
+        let check =
+            passwords.verify(passwords.reserve()?, command.current.clone(), Some(account.password_hash.clone()));
         if !self.guess(op, guess, check).await? {
             return Err(Reason::PasswordWrong.into());
         }

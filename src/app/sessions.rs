@@ -56,10 +56,12 @@ impl App {
     /// Signs in. A wrong password, an unknown address and an account without any membership are one answer, after the
     /// same work.
     pub async fn sign_in(&self, op: &Op, command: &SignIn) -> Result<SignedIn> {
-        let account = self.store().account_by_email(&command.email).await?;
+        // First of all: who finds the pool full costs the database nothing.
+        let place = self.0.passwords.reserve()?;
+        let (account, default) = self.store().sign_in_subject(&command.email).await?.unzip();
+        let default = default.flatten();
         // Where there is no account, what belongs to it is looked up all the same, of somebody who does not exist.
         let user = account.as_ref().map_or_else(new_user_id, |account| account.user_id);
-        let default = self.store().default_workspace_of(user).await?;
         let hash = account.as_ref().map(|account| account.password_hash.clone());
         let device = command.device_token.as_ref();
         let guess = Guess::Stranger {
@@ -69,7 +71,7 @@ impl App {
         };
         // The password of an account without a membership is as wrong as any other, for the counters too.
         let check = async {
-            let right = self.0.passwords.verify(command.password.clone(), hash).await?;
+            let right = self.0.passwords.verify(place, command.password.clone(), hash).await?;
             Ok(right && default.is_some())
         };
         let right = self.guess(op, guess, check).await?;
@@ -235,7 +237,8 @@ impl App {
         let account = self.store().account(caller.user_id).await?;
         let hash = account.password_hash;
         let guess = Guess::of_session(caller);
-        if !self.guess(op, guess, self.0.passwords.verify(password, Some(hash.clone()))).await? {
+        let place = self.0.passwords.reserve()?;
+        if !self.guess(op, guess, self.0.passwords.verify(place, password, Some(hash.clone()))).await? {
             return Err(Reason::PasswordWrong.into());
         }
         let mut tx = self.store().write(op).await?;

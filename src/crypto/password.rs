@@ -40,8 +40,14 @@ pub struct Passwords {
     /// What is looked at in place of the hash of an account that does not exist. No password has it.
     decoy: PasswordHash,
     permits: Arc<Semaphore>,
-    /// Running and waiting together.
+    /// Running and waiting together, also for what comes before a hash.
     places: Arc<Semaphore>,
+}
+
+/// A place in the pool. It is given back when its hash is done, or when it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Passwords {
@@ -74,7 +80,7 @@ impl Passwords {
         personal: Vec<String>,
     ) -> Result<PasswordHash> {
         let this = self.clone();
-        self.run(move || {
+        self.run(self.reserve()?, move || {
             let password = this.accepted(field, &password, &personal)?;
             this.hasher.hash(password.expose_secret())
         })
@@ -84,7 +90,7 @@ impl Passwords {
     /// Hashes a password that [`Passwords::check_new`] has taken.
     pub async fn hash(&self, password: SecretString) -> Result<PasswordHash> {
         let this = self.clone();
-        self.run(move || this.hasher.hash(normalized(&password).expose_secret())).await
+        self.run(self.reserve()?, move || this.hasher.hash(normalized(&password).expose_secret())).await
     }
 
     /// Whether a stored hash was made with a lower cost than the ones in force.
@@ -95,7 +101,7 @@ impl Passwords {
     /// As [`Passwords::hash_new`], without the hash.
     pub async fn check_new(&self, field: &'static str, password: SecretString, personal: Vec<String>) -> Result<()> {
         let this = self.clone();
-        self.run(move || this.accepted(field, &password, &personal).map(drop)).await
+        self.run(self.reserve()?, move || this.accepted(field, &password, &personal).map(drop)).await
     }
 
     /// The password in the form that is hashed, if the policy takes it.
@@ -108,13 +114,23 @@ impl Passwords {
         Ok(password)
     }
 
+    /// A place for a hash that is to come. Who reserves one before asking the database is refused before that.
+    ///
+    /// # Errors
+    /// `OVERLOADED` when the pool is full.
+    pub fn reserve(&self) -> Result<Place> {
+        let overloaded = || Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1));
+        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| overloaded())?;
+        Ok(Place { _permit: permit })
+    }
+
     /// Whether `password` is the one that `stored` was made of. Without a stored hash the same work is done for nothing,
     /// so that the time taken does not tell whether an account exists.
-    pub async fn verify(&self, password: SecretString, stored: Option<PasswordHash>) -> Result<bool> {
+    pub async fn verify(&self, place: Place, password: SecretString, stored: Option<PasswordHash>) -> Result<bool> {
         let this = self.clone();
         let exists = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.decoy.clone());
-        self.run(move || {
+        self.run(place, move || {
             // One line for each password that argon2 gets to see: what comes before it can be held to that.
             tracing::trace!("a password is looked at");
             let matches = this.hasher.matches(normalized(&password).expose_secret(), &stored)?;
@@ -123,11 +139,13 @@ impl Passwords {
         .await
     }
 
-    async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-        let overloaded = || Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1));
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| overloaded())?;
+    async fn run<T: Send + 'static>(
+        &self,
+        place: Place,
+        job: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(Error::internal)?;
-        let held: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (place, permit);
+        let held: (Place, OwnedSemaphorePermit) = (place, permit);
         tokio::task::spawn_blocking(move || {
             let result = job();
             drop(held);
@@ -194,16 +212,18 @@ mod tests {
         let pool = passwords();
         let hash = pool.hash_new("password", "violet kettle orbit 77".into(), vec![]).await.unwrap();
         assert!(hash.as_str().starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{}", hash.as_str());
-        assert!(pool.verify("violet kettle orbit 77".into(), Some(hash.clone())).await.unwrap());
-        assert!(!pool.verify("violet kettle orbit 78".into(), Some(hash)).await.unwrap());
-        assert!(!pool.verify("violet kettle orbit 77".into(), None).await.unwrap());
+        assert!(
+            pool.verify(pool.reserve().unwrap(), "violet kettle orbit 77".into(), Some(hash.clone())).await.unwrap()
+        );
+        assert!(!pool.verify(pool.reserve().unwrap(), "violet kettle orbit 78".into(), Some(hash)).await.unwrap());
+        assert!(!pool.verify(pool.reserve().unwrap(), "violet kettle orbit 77".into(), None).await.unwrap());
     }
 
     #[tokio::test]
     async fn composed_and_decomposed_spellings_are_the_same_password() {
         let pool = passwords();
         let hash = pool.hash_new("password", "zo\u{eb} kettle orbit 77 x".into(), vec![]).await.unwrap();
-        assert!(pool.verify("zoe\u{308} kettle orbit 77 x".into(), Some(hash)).await.unwrap());
+        assert!(pool.verify(pool.reserve().unwrap(), "zoe\u{308} kettle orbit 77 x".into(), Some(hash)).await.unwrap());
     }
 
     #[tokio::test]
@@ -219,7 +239,11 @@ mod tests {
     async fn a_stored_hash_that_asks_for_too_much_is_not_obeyed() {
         let greedy =
             "$argon2id$v=19$m=4194304,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY";
-        let error = passwords().verify("x".into(), Some(PasswordHash::from_stored(greedy.into()))).await.unwrap_err();
+        let pool = passwords();
+        let error = pool
+            .verify(pool.reserve().unwrap(), "x".into(), Some(PasswordHash::from_stored(greedy.into())))
+            .await
+            .unwrap_err();
         assert_eq!(error.reason(), Reason::Internal);
     }
 
@@ -230,7 +254,7 @@ mod tests {
         assert!(dearer.is_outdated(&hash));
         assert!(!passwords().is_outdated(&hash));
         assert!(!passwords().is_outdated(&dearer.hash("violet kettle orbit 77".into()).await.unwrap()));
-        assert!(dearer.verify("violet kettle orbit 77".into(), Some(hash)).await.unwrap());
+        assert!(dearer.verify(dearer.reserve().unwrap(), "violet kettle orbit 77".into(), Some(hash)).await.unwrap());
     }
 
     #[tokio::test]
@@ -238,8 +262,9 @@ mod tests {
         let pool = passwords();
         let all = pool.places.available_permits();
         let _held = Arc::clone(&pool.places).acquire_many_owned(u32::try_from(all).unwrap()).await.unwrap();
-        let error = pool.verify("x".into(), None).await.unwrap_err();
+        let error = pool.reserve().unwrap_err();
         assert_eq!(error.reason(), Reason::Overloaded);
         assert!(error.retry_delay().is_some());
+        assert_eq!(pool.hash("x".into()).await.map(drop).unwrap_err().reason(), Reason::Overloaded);
     }
 }

@@ -1,6 +1,6 @@
 //! Memberships: who belongs to a workspace, with which role.
 
-use sea_orm::sea_query::{Cond, Condition, Expr, ExprTrait, LikeExpr};
+use sea_orm::sea_query::{Cond, Condition, Expr, ExprTrait, LikeExpr, Order, Query, SelectStatement};
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::clock::Timestamp;
@@ -268,14 +268,23 @@ pub(super) async fn active_role<C: ConnectionTrait>(
 }
 
 async fn default_workspace<C: ConnectionTrait>(db: &C, user: UserId) -> Result<Option<WorkspaceId>> {
-    let row = of_user(user)
-        .order_by_desc(Expr::col(M::LastSignInAt).if_null(-1))
-        .order_by_asc(M::JoinedAt)
-        .order_by_asc(M::WorkspaceId)
-        .one(db)
-        .await
-        .map_err(refused)?;
-    Ok(row.map(|row| WorkspaceId::new(row.workspace_id)))
+    let row = db.query_one(&default_workspace_query(Expr::value(user.uuid()))).await.map_err(refused)?;
+    row.map(|row| row.try_get_by_index(0).map(WorkspaceId::new).map_err(refused)).transpose()
+}
+
+/// The id of the workspace that a user's sign-in goes to.
+pub(super) fn default_workspace_query(user: Expr) -> SelectStatement {
+    let column = |column: M| Expr::col((membership::Entity, column));
+    Query::select()
+        .expr(column(M::WorkspaceId))
+        .from(membership::Entity)
+        .and_where(column(M::UserId).eq(user))
+        .and_where(column(M::RemovedAt).is_null())
+        .order_by_expr(column(M::LastSignInAt).if_null(-1), Order::Desc)
+        .order_by((membership::Entity, M::JoinedAt), Order::Asc)
+        .order_by((membership::Entity, M::WorkspaceId), Order::Asc)
+        .limit(1)
+        .take()
 }
 
 async fn find<C: ConnectionTrait>(db: &C, workspace: WorkspaceId, user: UserId) -> Result<Option<Member>> {

@@ -78,7 +78,7 @@ impl Store {
 
     /// Closes all connections; what was committed is on the disk already.
     pub async fn close(&self) {
-        self.0.desk.close();
+        self.0.desk.close().await;
         for pool in [&self.0.reader, &self.0.writer] {
             if let Err(error) = pool.clone().close().await {
                 tracing::warn!(%error, "closing the database");

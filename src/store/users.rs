@@ -1,19 +1,39 @@
 //! People's accounts, across all workspaces.
 
-use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::sea_query::{Expr, ExprTrait, JoinType, Query};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter};
+use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::model::{Account, EmailAddress, Name, PasswordHash, UserId};
+use crate::model::{Account, EmailAddress, Name, PasswordHash, UserId, WorkspaceId};
 
 use super::entity::user;
 use super::error::refused;
+use super::memberships::default_workspace_query;
 use super::{Store, Write};
 
 impl Store {
     /// The account of an address. Only what proves the address or a password may ask.
     pub async fn account_by_email(&self, email: &EmailAddress) -> Result<Option<Account>> {
         by_email(self.reader(), email).await
+    }
+
+    /// What a sign-in with an address is about: the account, and the workspace that it goes to if none is named.
+    ///
+    /// One statement and one row, whether there is such an account or not: without the row the answer would come sooner,
+    /// by enough for a clock to tell.
+    pub async fn sign_in_subject(&self, email: &EmailAddress) -> Result<Option<(Account, Option<WorkspaceId>)>> {
+        use user::Column as U;
+        let column = |column: U| Expr::col((user::Entity, column));
+        let query = Query::select()
+            .columns([U::Id, U::Email, U::DisplayName, U::PasswordHash].map(|column| (user::Entity, column)))
+            .expr_as(Expr::from(default_workspace_query(column(U::Id))), "workspace_id")
+            .from_subquery(Query::select().expr_as(Expr::cust("1"), "one").take(), "one")
+            .join(JoinType::LeftJoin, user::Entity, column(U::Email).eq(email.as_str()))
+            .take();
+        let row = self.reader().query_one(&query).await.map_err(refused)?;
+        let row = row.ok_or_else(|| Error::internal("a statement that has one row had none"))?;
+        Ok(SubjectRow::from_query_result(&row, "").map_err(refused)?.subject())
     }
 
     pub async fn account(&self, id: UserId) -> Result<Account> {
@@ -65,6 +85,27 @@ impl Write {
             .await
             .map_err(refused)?;
         Ok(())
+    }
+}
+
+#[derive(FromQueryResult)]
+struct SubjectRow {
+    id: Option<Uuid>,
+    email: Option<String>,
+    display_name: Option<String>,
+    password_hash: Option<String>,
+    workspace_id: Option<Uuid>,
+}
+
+impl SubjectRow {
+    fn subject(self) -> Option<(Account, Option<WorkspaceId>)> {
+        let account = Account {
+            user_id: UserId::new(self.id?),
+            email: EmailAddress::from_stored(self.email?),
+            display_name: Name::from_stored(self.display_name?),
+            password_hash: PasswordHash::from_stored(self.password_hash?),
+        };
+        Some((account, self.workspace_id.map(WorkspaceId::new)))
     }
 }
 

@@ -86,12 +86,15 @@ impl Desk {
         self.counters.read()
     }
 
-    /// Refuses what comes from now on, and lets connections go.
-    pub(in crate::store) fn close(&self) {
-        let mut queue = self.queue();
-        queue.closed = true;
-        // Who waits for a word of these hears that there will be none.
-        queue.idle.clear();
+    /// Refuses what comes from now on, and closes connections once what was taken is answered.
+    pub(in crate::store) async fn close(&self) {
+        {
+            let mut queue = self.queue();
+            queue.closed = true;
+            // Who waits for a word of these hears that there will be none.
+            queue.idle.clear();
+        }
+        self.source.close().await;
     }
 
     fn enter(self: &Arc<Self>, entry: Entry) -> Result<Place<'_>> {

@@ -43,6 +43,9 @@ impl Inquiry {
 pub(in crate::store) trait Source: Send + Sync + 'static {
     /// A connection for a while.
     async fn connect(&self) -> Result<Box<dyn Line>>;
+
+    /// Closes what it has of its own, when all connections have come back.
+    async fn close(&self);
 }
 
 /// A connection that is in no transaction. Dropped, it goes back to where it came from.

@@ -49,6 +49,10 @@ impl Source for PostgresSource {
         let connection = self.pool.acquire().await.map_err(refused_by_driver)?;
         Ok(Box::new(PostgresLine { connection, patience: self.patience }))
     }
+
+    async fn close(&self) {
+        // The pool is that of all readers, and closed with them.
+    }
 }
 
 #[async_trait]

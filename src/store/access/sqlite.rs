@@ -23,6 +23,7 @@ use super::inquiry::{Findings, Inquiry, Line, Source};
 use super::{Row, parts};
 
 pub(in crate::store) struct SqliteSource {
+    /// For nothing else.
     pub(in crate::store) pool: SqlitePool,
     pub(in crate::store) file: Arc<SqliteFile>,
 }
@@ -37,6 +38,10 @@ impl Source for SqliteSource {
     async fn connect(&self) -> Result<Box<dyn Line>> {
         let connection = self.pool.acquire().await.map_err(refused_by_driver)?;
         Ok(Box::new(SqliteLine { connection, file: Arc::clone(&self.file) }))
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
     }
 }
 

@@ -30,7 +30,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest queue for the one writer.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
-/// As much of the file as readers see without reading it, in bytes: whatever a change wrote empties a reader's own cache.
+/// How much of the file the clerks see without reading it, in bytes: each change empties a reader's own cache.
 const MAPPED: &str = "1073741824";
 /// Statements about access at once.
 const CLERKS: usize = 1;
@@ -88,16 +88,15 @@ pub(super) async fn open(path: &Path, config: &DatabaseConfig) -> Result<Opened,
     ours.map_err(|e| at_path(&e))?;
     let writer = pool(options.clone(), 1).await.map_err(|e| at_path(&driver_text(&e)))?;
     put_mark(&writer).await.map_err(|e| at_path(&e))?;
-    let reader = pool(options.pragma("query_only", "ON").pragma("mmap_size", MAPPED), READERS)
-        .await
-        .map_err(|e| at_path(&driver_text(&e)))?;
+    let read_only = options.pragma("query_only", "ON");
+    let clerks = config.access_statements.unwrap_or(CLERKS);
+    let mapped = read_only.clone().pragma("mmap_size", MAPPED);
+    let desk = pool(mapped, u32::try_from(clerks).unwrap_or(u32::MAX)).await.map_err(|e| at_path(&driver_text(&e)))?;
+    let reader = pool(read_only, READERS).await.map_err(|e| at_path(&driver_text(&e)))?;
     let found = fs::metadata(path).map_err(|e| at_path(&e))?;
     let file = Arc::new(SqliteFile { path: path.to_owned(), device: found.dev(), inode: found.ino() });
-    let desk = Desk::new(
-        Box::new(SqliteSource { pool: reader.clone(), file: Arc::clone(&file) }),
-        config.access_statements.unwrap_or(CLERKS),
-        config.access_batch,
-    );
+    let source = Box::new(SqliteSource { pool: desk, file: Arc::clone(&file) });
+    let desk = Desk::new(source, clerks, config.access_batch);
     Ok(Opened { dialect: Dialect::Sqlite(file), writer: writer.into(), reader: reader.into(), desk })
 }
 

@@ -57,6 +57,8 @@ impl Source for Database {
             slow: self.slow,
         }))
     }
+
+    async fn close(&self) {}
 }
 
 impl Drop for Connection {
@@ -326,7 +328,7 @@ async fn a_closed_desk_refuses_and_holds_no_connection() {
     let scene = Scene::new(2, 2);
     let busy = [scene.occupy(0, 1).await, scene.occupy(1, 2).await];
     let waits = scene.ask([2]).await;
-    scene.desk.close();
+    scene.desk.close().await;
     assert_eq!(reason(scene.desk.ask(vec![question(3)]).await), Reason::DatabaseUnavailable);
     scene.go_on(3);
     for asking in busy.into_iter().chain([waits]) {
