@@ -3,6 +3,7 @@
 mod argon;
 mod keyed_hash;
 mod password;
+mod pool;
 mod random;
 mod token;
 

@@ -2,19 +2,15 @@
 //!
 //! Hashing is expensive by design, so it must not take the cores from everything else: at most as many hashes run at
 //! once as there are permits, a bounded number waits, and the rest is refused with `OVERLOADED` at once. Memory is
-//! bounded by permits × memory cost. The running hash itself holds its permit, so that a call that is canceled in the
-//! middle does not let in another hash before this one is done.
-
-use std::sync::Arc;
-use std::time::Duration;
+//! bounded by permits × memory cost.
 
 use argon2::Params;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use unicode_normalization::UnicodeNormalization;
 
 use super::argon::Hasher;
-use crate::error::{Error, FieldReason, FieldViolation, Reason, Result};
+use super::pool::{Place, Pool};
+use crate::error::{Error, FieldReason, FieldViolation, Result};
 use crate::model::PasswordHash;
 
 /// Longest password in code points after NFC. NIST SP 800-63B-4, 3.1.1.2 asks for at least 64 to be accepted; the bound
@@ -39,15 +35,7 @@ pub struct Passwords {
     hasher: Hasher,
     /// What is looked at in place of the hash of an account that does not exist. No password has it.
     decoy: PasswordHash,
-    permits: Arc<Semaphore>,
-    /// Running and waiting together, also for what comes before a hash.
-    places: Arc<Semaphore>,
-}
-
-/// A place in the pool. It is given back when its hash is done, or when it is dropped.
-#[derive(Debug)]
-pub struct Place {
-    _permit: OwnedSemaphorePermit,
+    pool: Pool,
 }
 
 impl Passwords {
@@ -63,8 +51,7 @@ impl Passwords {
             policy,
             decoy: hasher.hash_of_nothing()?,
             hasher,
-            permits: Arc::new(Semaphore::new(permits)),
-            places: Arc::new(Semaphore::new(permits * (1 + WAITING_PER_PERMIT))),
+            pool: Pool::new(permits, permits * (1 + WAITING_PER_PERMIT))?,
         })
     }
 
@@ -80,17 +67,18 @@ impl Passwords {
         personal: Vec<String>,
     ) -> Result<PasswordHash> {
         let this = self.clone();
-        self.run(self.reserve()?, move || {
-            let password = this.accepted(field, &password, &personal)?;
-            this.hasher.hash(password.expose_secret())
-        })
-        .await
+        self.pool
+            .run(self.reserve()?, move || {
+                let password = this.accepted(field, &password, &personal)?;
+                this.hasher.hash(password.expose_secret())
+            })
+            .await
     }
 
     /// Hashes a password that [`Passwords::check_new`] has taken.
     pub async fn hash(&self, password: SecretString) -> Result<PasswordHash> {
         let this = self.clone();
-        self.run(self.reserve()?, move || this.hasher.hash(normalized(&password).expose_secret())).await
+        self.pool.run(self.reserve()?, move || this.hasher.hash(normalized(&password).expose_secret())).await
     }
 
     /// Whether a stored hash was made with a lower cost than the ones in force.
@@ -101,7 +89,7 @@ impl Passwords {
     /// As [`Passwords::hash_new`], without the hash.
     pub async fn check_new(&self, field: &'static str, password: SecretString, personal: Vec<String>) -> Result<()> {
         let this = self.clone();
-        self.run(self.reserve()?, move || this.accepted(field, &password, &personal).map(drop)).await
+        self.pool.run(self.reserve()?, move || this.accepted(field, &password, &personal).map(drop)).await
     }
 
     /// The password in the form that is hashed, if the policy takes it.
@@ -119,9 +107,7 @@ impl Passwords {
     /// # Errors
     /// `OVERLOADED` when the pool is full.
     pub fn reserve(&self) -> Result<Place> {
-        let overloaded = || Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1));
-        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| overloaded())?;
-        Ok(Place { _permit: permit })
+        self.pool.reserve()
     }
 
     /// Whether `password` is the one that `stored` was made of. Without a stored hash the same work is done for nothing,
@@ -130,29 +116,14 @@ impl Passwords {
         let this = self.clone();
         let exists = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.decoy.clone());
-        self.run(place, move || {
-            // One line for each password that argon2 gets to see: what comes before it can be held to that.
-            tracing::trace!("a password is looked at");
-            let matches = this.hasher.matches(normalized(&password).expose_secret(), &stored)?;
-            Ok(matches && exists)
-        })
-        .await
-    }
-
-    async fn run<T: Send + 'static>(
-        &self,
-        place: Place,
-        job: impl FnOnce() -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(Error::internal)?;
-        let held: (Place, OwnedSemaphorePermit) = (place, permit);
-        tokio::task::spawn_blocking(move || {
-            let result = job();
-            drop(held);
-            result
-        })
-        .await
-        .map_err(Error::internal)?
+        self.pool
+            .run(place, move || {
+                // One line for each password that argon2 gets to see: what comes before it can be held to that.
+                tracing::trace!("a password is looked at");
+                let matches = this.hasher.matches(normalized(&password).expose_secret(), &stored)?;
+                Ok(matches && exists)
+            })
+            .await
     }
 }
 
@@ -196,6 +167,7 @@ fn words_of(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Reason;
 
     fn passwords() -> Passwords {
         Passwords::new(PasswordPolicy { min_chars: 15 }, 64, 1, 1, 2).unwrap()
@@ -260,11 +232,12 @@ mod tests {
     #[tokio::test]
     async fn a_full_pool_refuses_at_once() {
         let pool = passwords();
-        let all = pool.places.available_permits();
-        let _held = Arc::clone(&pool.places).acquire_many_owned(u32::try_from(all).unwrap()).await.unwrap();
+        let held: Vec<Place> = (0..2 * (1 + WAITING_PER_PERMIT)).map(|_| pool.reserve().unwrap()).collect();
         let error = pool.reserve().unwrap_err();
         assert_eq!(error.reason(), Reason::Overloaded);
         assert!(error.retry_delay().is_some());
         assert_eq!(pool.hash("x".into()).await.map(drop).unwrap_err().reason(), Reason::Overloaded);
+        drop(held);
+        pool.hash("x".into()).await.unwrap();
     }
 }

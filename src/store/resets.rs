@@ -13,6 +13,7 @@ use crate::model::{EmailAddress, UserId};
 
 use super::entity::{password_reset, user};
 use super::error::{corrupt, refused};
+use super::users::nearest;
 use super::{Store, Write};
 
 impl Store {
@@ -36,17 +37,19 @@ impl Write {
         issue_of(&self.txn, user).await
     }
 
-    /// The account of an address, and the newest issue of its resets. One statement, whether there is one or not.
+    /// The account of an address, and the newest issue of its resets. It reads as much whether there is one or not, see
+    /// [`nearest`].
     pub async fn reset_issue_by_email(&self, email: &EmailAddress) -> Result<Option<(UserId, i32)>> {
-        let row: Option<(uuid::Uuid, i32)> = user::Entity::find()
+        let row: Option<(uuid::Uuid, String, i32)> = user::Entity::find()
             .select_only()
-            .columns([user::Column::Id, user::Column::ResetIssue])
-            .filter(user::Column::Email.eq(email.as_str()))
+            .columns([user::Column::Id, user::Column::Email, user::Column::ResetIssue])
+            .filter(Expr::col(user::Column::Id).eq(nearest(email)))
             .into_tuple()
             .one(&self.txn)
             .await
             .map_err(refused)?;
-        Ok(row.map(|(id, issue)| (UserId::new(id), issue)))
+        let found = row.filter(|(_, found, _)| found == email.as_str());
+        Ok(found.map(|(id, _, issue)| (UserId::new(id), issue)))
     }
 
     /// Starts a new issue, so that every earlier link is dead. The user's row is locked.
