@@ -23,9 +23,11 @@ async fn a_server_that_is_told_to_stop_under_load_finishes_what_runs_and_loses_n
         assert!(TcpStream::connect(address).is_err(), "somebody still listens");
         let calls = running.calls.clone();
         scene.rest(running).await;
-        // What came too late found no server, or a connection that takes nothing new.
+        // What came too late found no server, or a connection that takes nothing new. A stream that the last GOAWAY leaves
+        // out was not looked at (RFC 9113, section 6.8); the client here calls that INTERNAL, without a word of ours.
         let lost = calls.lost();
-        assert!(lost.keys().all(|how| how.starts_with("Unavailable") || how.starts_with("Cancelled")), "{lost:?}");
+        let late = ["Unavailable", "Cancelled", "Internal: h2 protocol error"];
+        assert!(lost.keys().all(|how| late.iter().any(|late| how.starts_with(late))), "{lost:?}");
         scene.check_acknowledged(&database).await;
         database.assert_whole().await;
         child = scene.serve();
