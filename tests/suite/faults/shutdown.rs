@@ -26,7 +26,7 @@ async fn a_server_that_is_told_to_stop_under_load_finishes_what_runs_and_loses_n
         // What came too late found no server, or a connection that takes nothing new. A stream that the last GOAWAY leaves
         // out was not looked at (RFC 9113, section 6.8); the client here calls that INTERNAL, without a word of ours.
         let lost = calls.lost();
-        let late = ["Unavailable", "Cancelled", "Internal: h2 protocol error"];
+        let late = ["Unavailable", "Cancelled", "Internal: h2 protocol error: http2 error"];
         assert!(lost.keys().all(|how| late.iter().any(|late| how.starts_with(late))), "{lost:?}");
         scene.check_acknowledged(&database).await;
         database.assert_whole().await;
