@@ -1,7 +1,6 @@
 //! What has to be done now and then: recording what was used, and sweeping what has served its purpose.
 
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use crate::authz::SessionCaller;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::model::{ServiceKeyId, SessionId};
-use crate::store::{SweepKind, SweepLimits};
+use crate::store::{SessionUse, SweepKind, SweepLimits};
 
 use super::{App, retrying};
 
@@ -29,19 +28,21 @@ pub(super) struct Touches(Mutex<Touched>);
 
 #[derive(Default)]
 struct Touched {
-    sessions: HashMap<SessionId, Timestamp>,
+    sessions: HashMap<SessionId, SessionUse>,
     keys: HashMap<ServiceKeyId, Timestamp>,
 }
 
 impl Touches {
     pub(super) fn session(&self, session: &SessionCaller, at: Timestamp) {
         if at >= session.last_used_time.plus(RECENT) {
-            keep_later(&mut self.touched().sessions, [(session.session_id, at)]);
+            let used =
+                SessionUse { session: session.session_id, workspace: session.workspace_id, user: session.user_id, at };
+            self.touched().keep_session(used);
         }
     }
 
     pub(super) fn service_key(&self, id: ServiceKeyId, at: Timestamp) {
-        keep_later(&mut self.touched().keys, [(id, at)]);
+        self.touched().keep_key(id, at);
     }
 
     fn take(&self) -> Touched {
@@ -49,10 +50,14 @@ impl Touches {
     }
 
     /// Keeps what could not be recorded for the next time.
-    fn put_back(&self, sessions: &[(SessionId, Timestamp)], keys: &[(ServiceKeyId, Timestamp)]) {
+    fn put_back(&self, sessions: impl IntoIterator<Item = SessionUse>, keys: &[(ServiceKeyId, Timestamp)]) {
         let mut touched = self.touched();
-        keep_later(&mut touched.sessions, sessions.iter().copied());
-        keep_later(&mut touched.keys, keys.iter().copied());
+        for used in sessions {
+            touched.keep_session(used);
+        }
+        for (id, at) in keys {
+            touched.keep_key(*id, *at);
+        }
     }
 
     fn touched(&self) -> MutexGuard<'_, Touched> {
@@ -60,9 +65,13 @@ impl Touches {
     }
 }
 
-fn keep_later<K: Eq + Hash>(times: &mut HashMap<K, Timestamp>, more: impl IntoIterator<Item = (K, Timestamp)>) {
-    for (id, at) in more {
-        times.entry(id).and_modify(|known| *known = at.max(*known)).or_insert(at);
+impl Touched {
+    fn keep_session(&mut self, used: SessionUse) {
+        self.sessions.entry(used.session).and_modify(|known| known.at = known.at.max(used.at)).or_insert(used);
+    }
+
+    fn keep_key(&mut self, id: ServiceKeyId, at: Timestamp) {
+        self.keys.entry(id).and_modify(|known| *known = at.max(*known)).or_insert(at);
     }
 }
 
@@ -71,7 +80,7 @@ impl App {
     /// right to within a minute. What cannot be recorded is kept for the next time; a crash loses no more than that.
     pub async fn record_use(&self) -> Result<()> {
         let touched = self.0.touches.take();
-        let mut sessions: Vec<_> = touched.sessions.into_iter().collect();
+        let mut sessions: Vec<_> = touched.sessions.into_values().collect();
         // Neighbours stand on the same pages.
         sessions.sort_unstable();
         let keys: Vec<_> = touched.keys.into_iter().collect();
@@ -79,12 +88,11 @@ impl App {
         for batch in sessions.chunks(TOUCH_BATCH) {
             if outcome.is_ok() {
                 outcome = self.record(batch, &[]).await.map(|held| {
-                    let held: Vec<_> = batch.iter().filter(|(id, _)| held.contains(id)).copied().collect();
-                    self.0.touches.put_back(&held, &[]);
+                    self.0.touches.put_back(batch.iter().filter(|used| held.contains(&used.session)).copied(), &[]);
                 });
             }
             if outcome.is_err() {
-                self.0.touches.put_back(batch, &[]);
+                self.0.touches.put_back(batch.iter().copied(), &[]);
             }
         }
         for batch in keys.chunks(TOUCH_BATCH) {
@@ -92,18 +100,14 @@ impl App {
                 outcome = self.record(&[], batch).await.map(drop);
             }
             if outcome.is_err() {
-                self.0.touches.put_back(&[], batch);
+                self.0.touches.put_back([], batch);
             }
         }
         outcome
     }
 
     /// Answers the sessions that somebody else holds, which are not marked.
-    async fn record(
-        &self,
-        sessions: &[(SessionId, Timestamp)],
-        keys: &[(ServiceKeyId, Timestamp)],
-    ) -> Result<Vec<SessionId>> {
+    async fn record(&self, sessions: &[SessionUse], keys: &[(ServiceKeyId, Timestamp)]) -> Result<Vec<SessionId>> {
         let op = self.system_op();
         retrying(op.deadline, || async {
             let mut tx = self.store().write_unscoped(&op).await?;

@@ -95,6 +95,24 @@ pub(super) fn refused_by_driver(error: sqlx::Error) -> Error {
     refused(DbErr::Query(RuntimeErr::SqlxError(error.into())))
 }
 
+/// As [`refused`], of the driver that reads SQLite on the spot.
+pub(super) fn refused_by_sqlite(error: rusqlite::Error) -> Error {
+    match class_of_sqlite(&error) {
+        Class::Unavailable => out_of_reach(error),
+        Class::Retry => Error::new(Reason::Conflict).caused_by(error),
+        Class::Unique | Class::Check | Class::Other => Error::internal(error),
+    }
+}
+
+/// Whether somebody has SQLite's file for himself for now.
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    class_of_sqlite(error) == Class::Retry
+}
+
+fn class_of_sqlite(error: &rusqlite::Error) -> Class {
+    error.sqlite_error().map_or(Class::Other, |error| classify(&error.extended_code.to_string()))
+}
+
 /// The answer to a call whose statement was waited for in vain.
 pub(super) fn out_of_reach(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::new(Reason::DatabaseUnavailable).retry_after(RETRY_UNAVAILABLE).caused_by(cause)

@@ -3,116 +3,98 @@
 //! It never waits for anybody and nobody waits for it for long: rows that are locked are skipped, and marked another
 //! time. Whoever holds one may be waiting for another that this has taken.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use sea_orm::sea_query::{
-    Expr, ExprTrait, IntoIden, IntoValueTuple, LockBehavior, LockType, Query, TableRef, UpdateStatement,
+    Expr, ExprTrait, IntoIden, IntoValueTuple, JoinType, LockBehavior, LockType, Query, TableRef, UpdateStatement,
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::model::{ServiceKeyId, SessionId};
+use crate::model::{ServiceKeyId, SessionId, UserId, WorkspaceId};
 
 use super::Write;
 use super::entity::{membership, service_key, session};
 use super::error::refused;
 
+/// When a session was used, and the membership that it stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SessionUse {
+    pub session: SessionId,
+    pub workspace: WorkspaceId,
+    pub user: UserId,
+    pub at: Timestamp,
+}
+
 impl Write {
     /// Marks sessions, and the memberships that they stand on, as used, each at its time. Later marks stand. Answers the
     /// sessions that somebody else holds.
-    pub async fn touch_sessions(&mut self, used: &[(SessionId, Timestamp)]) -> Result<Vec<SessionId>> {
+    pub async fn touch_sessions(&mut self, used: &[SessionUse]) -> Result<Vec<SessionId>> {
         use session::Column as S;
-        let times: BTreeMap<Uuid, i64> = used.iter().map(|(id, at)| (id.uuid(), at.as_micros())).collect();
-        let among = S::Id.is_in(times.keys().copied());
-        let free: Vec<(Uuid, Uuid, Uuid, i64)> = session::Entity::find()
-            .select_only()
-            .columns([S::Id, S::WorkspaceId, S::UserId, S::LastUsedAt])
-            .filter(among.clone())
-            .order_by_asc(S::Id)
-            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-            .into_tuple()
-            .all(&self.txn)
-            .await
-            .map_err(refused)?;
-        let mut sessions = Vec::new();
-        let mut memberships = BTreeMap::<(Uuid, Uuid), i64>::new();
-        for (id, workspace, user, before) in &free {
-            let Some(at) = times.get(id) else { continue };
-            let seen = memberships.entry((*workspace, *user)).or_insert(*at);
-            *seen = Ord::max(*seen, *at);
-            if at > before {
-                sessions.push((*id, *at));
-            }
+        let (mut sessions, mut memberships) = (BTreeMap::new(), BTreeMap::new());
+        for used in used {
+            let at = used.at.as_micros();
+            keep_later(&mut sessions, used.session.uuid(), at);
+            keep_later(&mut memberships, (used.workspace.uuid(), used.user.uuid()), at);
         }
-        if !sessions.is_empty() {
-            let mark = Query::update()
-                .table(session::Entity)
-                .value(S::LastUsedAt, listed(Column::Second))
-                .from(list(sessions))
-                .and_where(Expr::col((session::Entity, S::Id)).eq(listed(Column::First)))
-                .take();
-            self.mark(&mark).await?;
-        }
-        self.touch_memberships(memberships).await?;
-
-        if free.len() == times.len() {
+        let column = |column: S| Expr::col((session::Entity, column));
+        let earlier = || {
+            Query::select()
+                .expr(column(S::Id))
+                .from(list(sessions.iter().map(|(id, at)| (*id, *at)).collect()))
+                .join(JoinType::InnerJoin, session::Entity, column(S::Id).eq(listed(Column::First)))
+                .and_where(column(S::LastUsedAt).lt(listed(Column::Second)))
+                .take()
+        };
+        let free = earlier()
+            .expr_as(listed(Column::Second), AT)
+            .lock_with_tables_behavior(LockType::Update, [session::Entity], LockBehavior::SkipLocked)
+            .take();
+        let mark = Query::update()
+            .table(session::Entity)
+            .value(S::LastUsedAt, Expr::col((FREE, AT)))
+            .from(TableRef::SubQuery(Box::new(free), FREE.into_iden()))
+            .and_where(column(S::Id).equals((FREE, S::Id)))
+            .take();
+        let marked = self.mark(&mark).await?;
+        self.touch_memberships(&memberships).await?;
+        if marked == sessions.len() as u64 {
             return Ok(Vec::new());
         }
-        let free: HashSet<Uuid> = free.into_iter().map(|(id, ..)| id).collect();
-        let there: Vec<Uuid> = session::Entity::find()
-            .select_only()
-            .column(S::Id)
-            .filter(among)
-            .into_tuple()
-            .all(&self.txn)
-            .await
-            .map_err(refused)?;
-        Ok(there.into_iter().filter(|id| !free.contains(id)).map(SessionId::new).collect())
+        let held = self.txn.query_all(&earlier()).await.map_err(refused)?;
+        held.iter().map(|row| Ok(SessionId::new(row.try_get_by_index(0).map_err(refused)?))).collect()
     }
 
-    async fn touch_memberships(&mut self, mut times: BTreeMap<(Uuid, Uuid), i64>) -> Result<()> {
+    async fn touch_memberships(&mut self, used: &BTreeMap<(Uuid, Uuid), i64>) -> Result<()> {
         use membership::Column as M;
-        if times.is_empty() {
-            return Ok(());
-        }
         let column = |column: M| Expr::col((membership::Entity, column));
-        let same =
-            || column(M::WorkspaceId).eq(listed(Column::First)).and(column(M::UserId).eq(listed(Column::Second)));
-        let lines = |times: &BTreeMap<(Uuid, Uuid), i64>| {
-            list(times.iter().map(|((workspace, user), at)| (*workspace, *user, *at)).collect())
-        };
+        let listed_one =
+            column(M::WorkspaceId).eq(listed(Column::First)).and(column(M::UserId).eq(listed(Column::Second)));
         let free = Query::select()
-            .expr(column(M::WorkspaceId))
-            .expr(column(M::UserId))
-            .from(membership::Entity)
-            .from(lines(&times))
-            .and_where(same())
+            .columns([(membership::Entity, M::WorkspaceId), (membership::Entity, M::UserId)])
+            .expr_as(listed(Column::Third), AT)
+            .from(list(used.iter().map(|((workspace, user), at)| (*workspace, *user, *at)).collect()))
+            .join(JoinType::InnerJoin, membership::Entity, listed_one)
             .and_where(column(M::LastSeenAt).is_null().or(column(M::LastSeenAt).lt(listed(Column::Third))))
             .lock_with_tables_behavior(LockType::Update, [membership::Entity], LockBehavior::SkipLocked)
             .take();
-        let mut earlier = HashSet::new();
-        for row in self.txn.query_all(&free).await.map_err(refused)? {
-            let id = (row.try_get_by_index(0).map_err(refused)?, row.try_get_by_index(1).map_err(refused)?);
-            earlier.insert(id);
-        }
-        times.retain(|id, _| earlier.contains(id));
-        if times.is_empty() {
-            return Ok(());
-        }
+        let same =
+            column(M::WorkspaceId).equals((FREE, M::WorkspaceId)).and(column(M::UserId).equals((FREE, M::UserId)));
         let mark = Query::update()
             .table(membership::Entity)
-            .value(M::LastSeenAt, listed(Column::Third))
-            .from(lines(&times))
-            .and_where(same())
+            .value(M::LastSeenAt, Expr::col((FREE, AT)))
+            .from(TableRef::SubQuery(Box::new(free), FREE.into_iden()))
+            .and_where(same)
             .take();
-        self.mark(&mark).await
+        self.mark(&mark).await?;
+        Ok(())
     }
 
-    async fn mark(&mut self, mark: &UpdateStatement) -> Result<()> {
-        self.txn.execute(mark).await.map_err(refused)?;
-        Ok(())
+    /// Answers how many rows it marked.
+    async fn mark(&mut self, mark: &UpdateStatement) -> Result<u64> {
+        Ok(self.txn.execute(mark).await.map_err(refused)?.rows_affected())
     }
 
     /// Marks service keys as used, each at its time. Later marks stand. Those that somebody else holds are left out:
@@ -144,11 +126,19 @@ impl Write {
             .from(list(keys))
             .and_where(Expr::col((service_key::Entity, K::Id)).eq(listed(Column::First)))
             .take();
-        self.mark(&mark).await
+        self.mark(&mark).await?;
+        Ok(())
     }
 }
 
 const USED: &str = "used";
+/// The rows that nobody else holds.
+const FREE: &str = "free";
+const AT: &str = "at";
+
+fn keep_later<K: Ord>(times: &mut BTreeMap<K, i64>, key: K, at: i64) {
+    times.entry(key).and_modify(|known| *known = Ord::max(*known, at)).or_insert(at);
+}
 
 /// The columns of a list, under the names that both databases give them.
 enum Column {

@@ -9,8 +9,10 @@ use crate::app::App;
 use crate::error::Result;
 use crate::store::Histogram;
 
-/// How often use is recorded. The contract says within a minute.
-const RECORD_INTERVAL: Duration = Duration::from_secs(10);
+/// How often use is recorded. With the half minute in which a session is not marked again, and the time that it takes, what
+/// is recorded is right to within a minute, as the contract says.
+const USE_INTERVAL: Duration = Duration::from_secs(20);
+const REFUSALS_INTERVAL: Duration = Duration::from_secs(10);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// How often figures are logged, for whoever wants to see them.
 const FIGURES_INTERVAL: Duration = Duration::from_secs(60);
@@ -19,21 +21,21 @@ const FIRST_SWEEP: Duration = Duration::from_secs(30);
 
 /// Keeps house for as long as it is not stopped, and leaves nothing unrecorded when it is.
 pub async fn run(app: App, stop: CancellationToken) {
-    let mut record = interval_at(Instant::now() + RECORD_INTERVAL, RECORD_INTERVAL);
+    let mut used = interval_at(Instant::now() + USE_INTERVAL, USE_INTERVAL);
+    let mut refusals = interval_at(Instant::now() + REFUSALS_INTERVAL, REFUSALS_INTERVAL);
     let mut sweep = interval_at(Instant::now() + FIRST_SWEEP, SWEEP_INTERVAL);
     let mut figures = interval_at(Instant::now() + FIGURES_INTERVAL, FIGURES_INTERVAL);
     let mut statements = 0;
     figures.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    record.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    used.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    refusals.set_missed_tick_behavior(MissedTickBehavior::Delay);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             () = app.refusal_noted() => warn("refusals", app.record_refusals(false).await),
-            _ = record.tick() => {
-                warn("use", app.record_use().await);
-                warn("refusals", app.record_refusals(false).await);
-            }
+            _ = used.tick() => warn("use", app.record_use().await),
+            _ = refusals.tick() => warn("refusals", app.record_refusals(false).await),
             _ = figures.tick() => statements = log_figures(&app, statements),
             _ = sweep.tick() => match app.sweep().await {
                 Ok(swept) => tracing::debug!(?swept, "swept"),

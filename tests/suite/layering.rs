@@ -10,7 +10,7 @@ const MAX_LINES: usize = 420;
 
 /// What may be named only in some places. The trees are below `src/`.
 const DOORS: [(&[&str], &[&str], &str); 4] = [
-    (&["sea_orm", "sea_orm_migration", "sqlx"], &["store/"], "the database"),
+    (&["sea_orm", "sea_orm_migration", "sqlx", "rusqlite"], &["store/"], "the database"),
     (&["tonic", "tonic_health", "tonic_prost", "tonic_reflection", "tonic_types"], &["grpc/", "cli/"], "the protocol"),
     (&["now_utc", "now_local", "UtcDateTime", "now_v7", "now_v1", "date_now", "SystemTime::now"], &["clock.rs"], "now"),
     (&["new_v4", "getrandom", "rand", "OsRng", "thread_rng", "RandomState"], &["crypto/"], "randomness"),

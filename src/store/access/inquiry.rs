@@ -36,6 +36,10 @@ impl Inquiry {
         }
         inquiry
     }
+
+    pub(super) fn len(&self) -> usize {
+        self.sessions.len() + self.keys.len() + self.memberships.len() + self.workspaces.len()
+    }
 }
 
 /// Where answers come from.

@@ -12,6 +12,8 @@ mod postgres;
 mod settled;
 mod sqlite;
 
+use uuid::Uuid;
+
 use crate::authz::{KeyCaller, ServiceScope, SessionCaller};
 use crate::clock::Timestamp;
 use crate::crypto::TokenHash;
@@ -162,25 +164,32 @@ impl Store {
     }
 }
 
-/// A row of the one statement: both databases answer with these columns, and what a kind of row has no use for is NULL.
-struct Row {
-    kind: i32,
-    hash: Option<Vec<u8>>,
-    id: Option<uuid::Uuid>,
-    sign_in_id: Option<uuid::Uuid>,
-    user_id: Option<uuid::Uuid>,
-    workspace_id: Option<uuid::Uuid>,
-    /// A role, or scopes as bits.
-    number: Option<i32>,
+/// What both databases say of a session.
+struct SessionRow {
+    id: Uuid,
+    sign_in_id: Uuid,
+    user_id: Uuid,
+    workspace_id: Uuid,
+    role: i32,
     ended: bool,
     signed_out: bool,
-    expires_at: Option<i64>,
-    last_used_at: Option<i64>,
-    authenticated_at: Option<i64>,
-    name: Option<String>,
+    expires_at: i64,
+    last_used_at: i64,
+    authenticated_at: i64,
 }
 
-/// The parts of the one statement. Each kind of question adds what it looks for.
+/// What both databases say of a service key.
+struct KeyRow {
+    id: Uuid,
+    workspace_id: Option<Uuid>,
+    scopes: i32,
+    revoked: bool,
+    expires_at: Option<i64>,
+    name: String,
+}
+
+/// What is selected about each kind of question, with the same columns, so that it can be one statement. What is looked for
+/// is added.
 mod parts {
     pub(super) const SESSIONS: &str = "SELECT 1 AS kind, s.token_hash, s.id, s.sign_in_id, s.user_id, s.workspace_id, \
         m.role + 0 AS number, s.ended_at IS NOT NULL OR m.removed_at IS NOT NULL AS ended, s.signed_out, s.expires_at, \
@@ -198,56 +207,39 @@ mod parts {
         NULL AS last_used_at, NULL AS authenticated_at, NULL AS name FROM workspace w WHERE w.id ";
 }
 
-impl Row {
-    /// The question that this row answers, and what it says.
-    fn answer(self) -> Result<(Question, Found)> {
-        let row = || corrupt("a row about access");
-        match self.kind {
-            1 => {
-                let caller = SessionCaller {
-                    session_id: SessionId::new(self.id.ok_or_else(row)?),
-                    sign_in_id: SignInId::new(self.sign_in_id.ok_or_else(row)?),
-                    user_id: UserId::new(self.user_id.ok_or_else(row)?),
-                    workspace_id: WorkspaceId::new(self.workspace_id.ok_or_else(row)?),
-                    role: self.role()?,
-                    authenticate_time: Timestamp::from_micros(self.authenticated_at.ok_or_else(row)?),
-                    expire_time: Timestamp::from_micros(self.expires_at.ok_or_else(row)?),
-                    last_used_time: Timestamp::from_micros(self.last_used_at.ok_or_else(row)?),
-                };
-                let session = FoundSession { caller, ended: self.ended, signed_out: self.signed_out };
-                Ok((Question::Session(self.token()?), Found::Session(session)))
-            }
-            2 => {
-                let question = Question::ServiceKey(self.token()?);
-                let bound_to = self.workspace_id.map(WorkspaceId::new);
-                let caller = KeyCaller {
-                    key_id: ServiceKeyId::new(self.id.ok_or_else(row)?),
-                    name: self.name.ok_or_else(row)?,
-                    scopes: scopes_of(self.number.ok_or_else(row)?)?,
-                    bound_to,
-                    workspace: bound_to,
-                };
-                let expire_time = self.expires_at.map(Timestamp::from_micros);
-                Ok((question, Found::ServiceKey(FoundKey { caller, revoked: self.ended, expire_time })))
-            }
-            3 => {
-                let workspace = WorkspaceId::new(self.workspace_id.ok_or_else(row)?);
-                let user = UserId::new(self.user_id.ok_or_else(row)?);
-                Ok((Question::Membership(workspace, user), Found::Membership(self.role()?)))
-            }
-            _ => Ok((Question::Workspace(WorkspaceId::new(self.workspace_id.ok_or_else(row)?)), Found::Workspace)),
-        }
+impl SessionRow {
+    fn found(self) -> Result<Found> {
+        let caller = SessionCaller {
+            session_id: SessionId::new(self.id),
+            sign_in_id: SignInId::new(self.sign_in_id),
+            user_id: UserId::new(self.user_id),
+            workspace_id: WorkspaceId::new(self.workspace_id),
+            role: role(self.role)?,
+            authenticate_time: Timestamp::from_micros(self.authenticated_at),
+            expire_time: Timestamp::from_micros(self.expires_at),
+            last_used_time: Timestamp::from_micros(self.last_used_at),
+        };
+        Ok(Found::Session(FoundSession { caller, ended: self.ended, signed_out: self.signed_out }))
     }
+}
 
-    fn role(&self) -> Result<Role> {
-        let number = self.number.and_then(|number| i16::try_from(number).ok());
-        memberships::role(number.ok_or_else(|| corrupt("a role"))?)
+impl KeyRow {
+    fn found(self) -> Result<Found> {
+        let bound_to = self.workspace_id.map(WorkspaceId::new);
+        let caller = KeyCaller {
+            key_id: ServiceKeyId::new(self.id),
+            name: self.name,
+            scopes: scopes_of(self.scopes)?,
+            bound_to,
+            workspace: bound_to,
+        };
+        let expire_time = self.expires_at.map(Timestamp::from_micros);
+        Ok(Found::ServiceKey(FoundKey { caller, revoked: self.revoked, expire_time }))
     }
+}
 
-    fn token(&self) -> Result<TokenHash> {
-        let hash = self.hash.as_deref().and_then(|hash| hash.try_into().ok());
-        Ok(TokenHash::from_bytes(hash.ok_or_else(|| corrupt("a hash of a token"))?))
-    }
+fn role(number: i32) -> Result<Role> {
+    memberships::role(i16::try_from(number).map_err(|_| corrupt("a role"))?)
 }
 
 /// Scopes are stored as bits: bit n stands for the scope with number n.

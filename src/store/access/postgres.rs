@@ -10,27 +10,48 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgPool, PgRow};
-use sqlx::{AssertSqlSafe, Postgres, Row as _};
+use sqlx::{AssertSqlSafe, Decode, Postgres, Row as _, Type};
 use tokio::time::timeout;
 
+use crate::crypto::TokenHash;
 use crate::error::Result;
-use crate::store::error::{out_of_reach, refused_by_driver};
+use crate::model::{UserId, WorkspaceId};
+use crate::store::error::{corrupt, out_of_reach, refused_by_driver};
 
 use super::inquiry::{Findings, Inquiry, Line, Source};
-use super::{Row, parts};
+use super::{Found, KeyRow, Question, SessionRow, parts, role};
 
-static STATEMENT: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "{}= ANY((SELECT $1)::bytea[]) UNION ALL {}= ANY((SELECT $2)::bytea[]) UNION ALL \
-         {}unnest((SELECT $3)::uuid[], (SELECT $4)::uuid[]) AS asked(workspace_id, user_id) JOIN membership m \
-         ON m.workspace_id = asked.workspace_id AND m.user_id = asked.user_id WHERE m.removed_at IS NULL UNION ALL \
-         {}= ANY((SELECT $5)::uuid[])",
-        parts::SESSIONS,
-        parts::KEYS,
-        parts::MEMBERSHIPS,
-        parts::WORKSPACES,
-    )
-});
+/// The statement about each selection of kinds of questions, by their bits: what is not asked about costs the server time
+/// all the same.
+static STATEMENTS: LazyLock<[String; 16]> = LazyLock::new(|| std::array::from_fn(statement));
+
+fn statement(kinds: usize) -> String {
+    let mut lists = 0;
+    let mut list = |kind: &str| {
+        lists += 1;
+        format!("(SELECT ${lists})::{kind}[]")
+    };
+    let mut selected = Vec::new();
+    if kinds & 1 != 0 {
+        selected.push(format!("{}= ANY({})", parts::SESSIONS, list("bytea")));
+    }
+    if kinds & 2 != 0 {
+        selected.push(format!("{}= ANY({})", parts::KEYS, list("bytea")));
+    }
+    if kinds & 4 != 0 {
+        selected.push(format!(
+            "{}unnest({}, {}) AS asked(workspace_id, user_id) JOIN membership m ON m.workspace_id = asked.workspace_id \
+             AND m.user_id = asked.user_id WHERE m.removed_at IS NULL",
+            parts::MEMBERSHIPS,
+            list("uuid"),
+            list("uuid"),
+        ));
+    }
+    if kinds & 8 != 0 {
+        selected.push(format!("{}= ANY({})", parts::WORKSPACES, list("uuid")));
+    }
+    selected.join(" UNION ALL ")
+}
 
 pub(in crate::store) struct PostgresSource {
     pub(in crate::store) pool: PgPool,
@@ -58,34 +79,78 @@ impl Source for PostgresSource {
 #[async_trait]
 impl Line for PostgresLine {
     async fn ask(&mut self, inquiry: &Inquiry) -> Result<Findings> {
-        let hashes =
-            |hashes: &[crate::crypto::TokenHash]| hashes.iter().map(|hash| *hash.as_bytes()).collect::<Vec<_>>();
-        let statement = sqlx::query(AssertSqlSafe(STATEMENT.as_str()))
-            .bind(hashes(&inquiry.sessions))
-            .bind(hashes(&inquiry.keys))
-            .bind(inquiry.memberships.iter().map(|(workspace, _)| workspace.uuid()).collect::<Vec<_>>())
-            .bind(inquiry.memberships.iter().map(|(_, user)| user.uuid()).collect::<Vec<_>>())
-            .bind(inquiry.workspaces.iter().map(|workspace| workspace.uuid()).collect::<Vec<_>>())
-            .fetch_all(&mut *self.connection);
+        let hashes = |hashes: &[TokenHash]| hashes.iter().map(|hash| *hash.as_bytes()).collect::<Vec<_>>();
+        let asked = [
+            !inquiry.sessions.is_empty(),
+            !inquiry.keys.is_empty(),
+            !inquiry.memberships.is_empty(),
+            !inquiry.workspaces.is_empty(),
+        ];
+        let kinds = asked.iter().enumerate().fold(0, |kinds, (bit, asked)| kinds | usize::from(*asked) << bit);
+        let Some(sql) = STATEMENTS.get(kinds).filter(|_| kinds != 0) else {
+            return Ok(Findings::new());
+        };
+        let mut statement = sqlx::query(AssertSqlSafe(sql.as_str()));
+        for list in [&inquiry.sessions, &inquiry.keys] {
+            if !list.is_empty() {
+                statement = statement.bind(hashes(list));
+            }
+        }
+        if !inquiry.memberships.is_empty() {
+            let (workspaces, users): (Vec<_>, Vec<_>) =
+                inquiry.memberships.iter().map(|(workspace, user)| (workspace.uuid(), user.uuid())).unzip();
+            statement = statement.bind(workspaces).bind(users);
+        }
+        if !inquiry.workspaces.is_empty() {
+            statement = statement.bind(inquiry.workspaces.iter().map(|workspace| workspace.uuid()).collect::<Vec<_>>());
+        }
+        let statement = statement.fetch_all(&mut *self.connection);
         let rows = timeout(self.patience, statement).await.map_err(out_of_reach)?.map_err(refused_by_driver)?;
-        rows.iter().map(|row| read(row).map_err(refused_by_driver)?.answer()).collect()
+        rows.iter().map(read).collect()
     }
 }
 
-fn read(row: &PgRow) -> Result<Row, sqlx::Error> {
-    Ok(Row {
-        kind: row.try_get(0)?,
-        hash: row.try_get(1)?,
-        id: row.try_get(2)?,
-        sign_in_id: row.try_get(3)?,
-        user_id: row.try_get(4)?,
-        workspace_id: row.try_get(5)?,
-        number: row.try_get(6)?,
-        ended: row.try_get(7)?,
-        signed_out: row.try_get(8)?,
-        expires_at: row.try_get(9)?,
-        last_used_at: row.try_get(10)?,
-        authenticated_at: row.try_get(11)?,
-        name: row.try_get(12)?,
-    })
+/// The question that a row answers, and what it says.
+fn read(row: &PgRow) -> Result<(Question, Found)> {
+    let hash = || column::<&[u8]>(row, 1)?.try_into().map(TokenHash::from_bytes).map_err(|_| corrupt("a hash"));
+    match column::<i32>(row, 0)? {
+        1 => {
+            let session = SessionRow {
+                id: column(row, 2)?,
+                sign_in_id: column(row, 3)?,
+                user_id: column(row, 4)?,
+                workspace_id: column(row, 5)?,
+                role: column(row, 6)?,
+                ended: column(row, 7)?,
+                signed_out: column(row, 8)?,
+                expires_at: column(row, 9)?,
+                last_used_at: column(row, 10)?,
+                authenticated_at: column(row, 11)?,
+            };
+            Ok((Question::Session(hash()?), session.found()?))
+        }
+        2 => {
+            let key = KeyRow {
+                id: column(row, 2)?,
+                workspace_id: column(row, 5)?,
+                scopes: column(row, 6)?,
+                revoked: column(row, 7)?,
+                expires_at: column(row, 9)?,
+                name: column(row, 12)?,
+            };
+            Ok((Question::ServiceKey(hash()?), key.found()?))
+        }
+        3 => {
+            let membership = (WorkspaceId::new(column(row, 5)?), UserId::new(column(row, 4)?));
+            Ok((Question::Membership(membership.0, membership.1), Found::Membership(role(column(row, 6)?)?)))
+        }
+        _ => Ok((Question::Workspace(WorkspaceId::new(column(row, 5)?)), Found::Workspace)),
+    }
+}
+
+fn column<'r, T>(row: &'r PgRow, index: usize) -> Result<T>
+where
+    T: Decode<'r, Postgres> + Type<Postgres>,
+{
+    row.try_get(index).map_err(refused_by_driver)
 }

@@ -1,47 +1,120 @@
-//! The one statement on SQLite. Only the kinds that are asked about are in it, and lists are filled up to a few lengths,
-//! so that a few prepared statements serve all batches.
+//! The reads on SQLite, by a driver that works where it is called (rusqlite). The driver of the rest of the store has a
+//! thread for each connection, and to hand a question there and each row back takes several times as long as to find it.
 //!
-//! The driver runs statements on a thread of its own and hands over each row by itself, which takes longer than finding
-//! it. So all rows come as the lines of one text.
+//! The file is read on the spot, so a batch holds up one thread of the runtime for as long as it is read: what is in
+//! memory in microseconds, what is not as long as the disk takes. The others go on meanwhile.
 
-use std::fmt::Write as _;
-use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use sqlx::pool::PoolConnection;
-use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqlitePool};
-use sqlx::{AssertSqlSafe, Row as _, Sqlite};
+use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, Params, Row};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
+use tracing::Level;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::store::dialect::SqliteFile;
-use crate::store::error::{corrupt, refused_by_driver};
+use crate::store::error::{is_busy, out_of_reach, refused_by_sqlite};
 
 use super::inquiry::{Findings, Inquiry, Line, Source};
-use super::{Row, parts};
+use super::{Found, KeyRow, Question, SessionRow, parts, role};
 
+/// How much of the file is read as memory, in bytes: each change empties a connection's own cache.
+const MAPPED: i64 = 1 << 30;
+/// Readers wait for nobody but who opens or closes the file or mends it after a crash. This is how often they look.
+const BUSY_PAUSE: Duration = Duration::from_millis(1);
+/// What is logged of a statement, as by the other driver.
+const LOG: &str = "sqlx::query";
+
+static SESSION: LazyLock<String> = LazyLock::new(|| format!("{}= ?1", parts::SESSIONS));
+static KEY: LazyLock<String> = LazyLock::new(|| format!("{}= ?1", parts::KEYS));
+static MEMBERSHIP: LazyLock<String> = LazyLock::new(|| {
+    format!("{}membership m WHERE m.workspace_id = ?1 AND m.user_id = ?2 AND m.removed_at IS NULL", parts::MEMBERSHIPS)
+});
+static WORKSPACE: LazyLock<String> = LazyLock::new(|| format!("{}= ?1", parts::WORKSPACES));
+
+/// Connections that only read, opened when they are needed.
 pub(in crate::store) struct SqliteSource {
-    /// For nothing else.
-    pub(in crate::store) pool: SqlitePool,
-    pub(in crate::store) file: Arc<SqliteFile>,
+    file: Arc<SqliteFile>,
+    idle: Arc<Idle>,
+    places: Arc<Semaphore>,
+    most: u32,
+    busy_timeout: Duration,
 }
 
+#[derive(Default)]
+struct Idle(Mutex<Vec<Connection>>);
+
 struct SqliteLine {
-    connection: PoolConnection<Sqlite>,
     file: Arc<SqliteFile>,
+    /// There for as long as this is.
+    connection: Option<Connection>,
+    failed: bool,
+    idle: Arc<Idle>,
+    busy_timeout: Duration,
+    _place: OwnedSemaphorePermit,
+}
+
+impl SqliteSource {
+    /// At most so many connections at once.
+    pub(in crate::store) fn new(file: Arc<SqliteFile>, most: usize, busy_timeout: Duration) -> Self {
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        let places = usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS);
+        Self { file, idle: Arc::default(), places: Arc::new(Semaphore::new(places)), most, busy_timeout }
+    }
+}
+
+impl Idle {
+    fn connections(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[async_trait]
 impl Source for SqliteSource {
     async fn connect(&self) -> Result<Box<dyn Line>> {
-        let connection = self.pool.acquire().await.map_err(refused_by_driver)?;
-        Ok(Box::new(SqliteLine { connection, file: Arc::clone(&self.file) }))
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(out_of_reach)?;
+        let known = self.idle.connections().pop();
+        let connection = match known {
+            Some(connection) => connection,
+            None => open(&self.file).map_err(refused_by_sqlite)?,
+        };
+        Ok(Box::new(SqliteLine {
+            file: Arc::clone(&self.file),
+            connection: Some(connection),
+            failed: false,
+            idle: Arc::clone(&self.idle),
+            busy_timeout: self.busy_timeout,
+            _place: place,
+        }))
     }
 
     async fn close(&self) {
-        self.pool.close().await;
+        // Who has a place has a connection, and gives it back before the place.
+        let all = self.places.acquire_many(self.most).await;
+        self.places.close();
+        self.idle.connections().clear();
+        drop(all);
+    }
+}
+
+fn open(file: &SqliteFile) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file.path(), flags)?;
+    // Never asleep: it would be a thread of the runtime that sleeps.
+    connection.busy_timeout(Duration::ZERO)?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update_and_check(None, "mmap_size", MAPPED, |_| Ok(()))?;
+    Ok(connection)
+}
+
+impl Drop for SqliteLine {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take().filter(|_| !self.failed) {
+            self.idle.connections().push(connection);
+        }
     }
 }
 
@@ -49,115 +122,132 @@ impl Source for SqliteSource {
 impl Line for SqliteLine {
     async fn ask(&mut self, inquiry: &Inquiry) -> Result<Findings> {
         self.file.require_present()?;
-        let sql = statement(inquiry);
-        let row = bind(sqlx::query(AssertSqlSafe(sql)), inquiry).fetch_one(&mut *self.connection);
-        let text: Option<String> = row.await.and_then(|row| row.try_get(0)).map_err(refused_by_driver)?;
-        text.iter().flat_map(|text| text.lines()).map(|line| read(line)?.answer()).collect()
+        let begin = Instant::now();
+        let found = loop {
+            let connection = self.connection.as_mut().ok_or_else(|| Error::internal("a line without a connection"))?;
+            match read(connection, inquiry) {
+                Err(Trouble::Sqlite(error)) if is_busy(&error) && begin.elapsed() < self.busy_timeout => {}
+                outcome => break outcome,
+            }
+            sleep(BUSY_PAUSE).await;
+        };
+        self.failed = found.is_err();
+        found.map_err(|trouble| match trouble {
+            Trouble::Sqlite(error) => refused_by_sqlite(error),
+            Trouble::Row(error) => error,
+        })
     }
 }
 
-/// The length that a list of `count` is filled up to.
-fn filled(count: usize) -> usize {
-    match count {
-        0 | 1 => count,
-        2..=64 => count.next_multiple_of(8),
-        65..=256 => count.next_multiple_of(32),
-        count => count.next_multiple_of(256),
+/// Why nothing was found out.
+enum Trouble {
+    Sqlite(rusqlite::Error),
+    /// A row cannot be what we wrote.
+    Row(Error),
+}
+
+impl From<rusqlite::Error> for Trouble {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
     }
 }
 
-/// Makes a line of a row: its columns with bars in between, what is not a number in hexadecimal, and nothing for NULL.
-const LINES: &str = "SELECT group_concat(concat_ws('|', kind, hex(token_hash), hex(id), hex(sign_in_id), hex(user_id), \
-    hex(workspace_id), number, ended, signed_out, coalesce(expires_at, ''), coalesce(last_used_at, ''), \
-    coalesce(authenticated_at, ''), hex(name)), char(10)) FROM (";
-
-fn statement(inquiry: &Inquiry) -> String {
-    let memberships = format!("{}(VALUES ", parts::MEMBERSHIPS);
-    let sought = ") AS asked CROSS JOIN membership m ON m.workspace_id = asked.column1 AND m.user_id = asked.column2 \
-        WHERE m.removed_at IS NULL";
-    let among = |part: &str| format!("{part}IN (");
-    let mut sql = String::with_capacity(4_096);
-    sql.push_str(LINES);
-    for (count, begin, one, end) in [
-        (inquiry.sessions.len(), among(parts::SESSIONS), "?", ")"),
-        (inquiry.keys.len(), among(parts::KEYS), "?", ")"),
-        // Joined: for a list of pairs SQLite would read the whole table.
-        (inquiry.memberships.len(), memberships, "(?,?)", sought),
-        (inquiry.workspaces.len(), among(parts::WORKSPACES), "?", ")"),
-    ] {
-        if count == 0 {
-            continue;
-        }
-        let between = if sql.len() == LINES.len() { "" } else { " UNION ALL " };
-        let _ = write!(sql, "{between}{begin}{one}");
-        for _ in 1..filled(count) {
-            sql.push(',');
-            sql.push_str(one);
-        }
-        sql.push_str(end);
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Row(error)
     }
-    sql.push(')');
-    sql
 }
 
-type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;
+/// Answers everything from one state of the database: several statements are one transaction, whose state is that at the
+/// first of them.
+fn read(connection: &mut Connection, inquiry: &Inquiry) -> Result<Findings, Trouble> {
+    if inquiry.len() == 1 {
+        return find(connection, inquiry);
+    }
+    let transaction = connection.transaction()?;
+    let findings = find(&transaction, inquiry)?;
+    transaction.finish()?;
+    Ok(findings)
+}
 
-/// Binds the lists, in the order of [`statement`]. The last one of each fills it up.
-fn bind<'q>(mut query: Bound<'q>, inquiry: &'q Inquiry) -> Bound<'q> {
-    for hashes in [&inquiry.sessions, &inquiry.keys] {
-        for hash in up(hashes) {
-            query = query.bind(hash.as_bytes().as_slice());
+fn find(connection: &Connection, inquiry: &Inquiry) -> Result<Findings, Trouble> {
+    let mut findings = Findings::with_capacity(inquiry.len());
+    if !inquiry.sessions.is_empty() {
+        let mut statement = prepare(connection, &SESSION)?;
+        for hash in &inquiry.sessions {
+            if let Some(row) = one(&mut statement, [hash.as_bytes()], session)? {
+                findings.insert(Question::Session(*hash), row.found()?);
+            }
         }
     }
-    for (workspace, user) in up(&inquiry.memberships) {
-        query = query.bind(workspace.uuid()).bind(user.uuid());
+    if !inquiry.keys.is_empty() {
+        let mut statement = prepare(connection, &KEY)?;
+        for hash in &inquiry.keys {
+            if let Some(row) = one(&mut statement, [hash.as_bytes()], key)? {
+                findings.insert(Question::ServiceKey(*hash), row.found()?);
+            }
+        }
     }
-    for workspace in up(&inquiry.workspaces) {
-        query = query.bind(workspace.uuid());
+    if !inquiry.memberships.is_empty() {
+        let mut statement = prepare(connection, &MEMBERSHIP)?;
+        for (workspace, user) in &inquiry.memberships {
+            let ids = [workspace.uuid().into_bytes(), user.uuid().into_bytes()];
+            if let Some(number) = one(&mut statement, ids, |row| row.get(6))? {
+                findings.insert(Question::Membership(*workspace, *user), Found::Membership(role(number)?));
+            }
+        }
     }
-    query
+    if !inquiry.workspaces.is_empty() {
+        let mut statement = prepare(connection, &WORKSPACE)?;
+        for workspace in &inquiry.workspaces {
+            if one(&mut statement, [workspace.uuid().into_bytes()], |_| Ok(()))?.is_some() {
+                findings.insert(Question::Workspace(*workspace), Found::Workspace);
+            }
+        }
+    }
+    Ok(findings)
 }
 
-fn up<T>(list: &[T]) -> impl Iterator<Item = &T> {
-    let fill = filled(list.len()) - list.len();
-    list.iter().chain(list.last().into_iter().cycle().take(fill))
+fn prepare<'c>(connection: &'c Connection, sql: &str) -> rusqlite::Result<CachedStatement<'c>> {
+    tracing::event!(target: LOG, Level::DEBUG, "db.statement" = sql);
+    connection.prepare_cached(sql)
 }
 
-fn read(line: &str) -> Result<Row> {
-    let mut columns = line.split('|');
-    let mut next = || columns.next().ok_or_else(|| corrupt("a row about access"));
-    Ok(Row {
-        kind: number(next()?)?.ok_or_else(|| corrupt("a row about access"))?,
-        hash: bytes(next()?)?,
-        id: id(next()?)?,
-        sign_in_id: id(next()?)?,
-        user_id: id(next()?)?,
-        workspace_id: id(next()?)?,
-        number: number(next()?)?,
-        ended: next()? != "0",
-        signed_out: next()? != "0",
-        expires_at: number(next()?)?,
-        last_used_at: number(next()?)?,
-        authenticated_at: number(next()?)?,
-        name: bytes(next()?)?.map(String::from_utf8).transpose().map_err(Error::internal)?,
+/// The row that there is, if any: what is asked for is unique.
+fn one<T>(
+    statement: &mut CachedStatement<'_>,
+    sought: impl Params,
+    read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Option<T>> {
+    statement.query_row(sought, read).optional()
+}
+
+fn session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
+    Ok(SessionRow {
+        id: id(row, 2)?,
+        sign_in_id: id(row, 3)?,
+        user_id: id(row, 4)?,
+        workspace_id: id(row, 5)?,
+        role: row.get(6)?,
+        ended: row.get(7)?,
+        signed_out: row.get(8)?,
+        expires_at: row.get(9)?,
+        last_used_at: row.get(10)?,
+        authenticated_at: row.get(11)?,
     })
 }
 
-fn number<T: FromStr>(text: &str) -> Result<Option<T>> {
-    let read = |text: &str| text.parse().map_err(|_| corrupt("a number"));
-    (!text.is_empty()).then(|| read(text)).transpose()
+fn key(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
+    Ok(KeyRow {
+        id: id(row, 2)?,
+        workspace_id: row.get::<_, Option<[u8; 16]>>(5)?.map(Uuid::from_bytes),
+        scopes: row.get(6)?,
+        revoked: row.get(7)?,
+        expires_at: row.get(9)?,
+        name: row.get(12)?,
+    })
 }
 
-fn id(text: &str) -> Result<Option<Uuid>> {
-    (!text.is_empty()).then(|| Uuid::try_parse(text)).transpose().map_err(Error::internal)
-}
-
-fn bytes(text: &str) -> Result<Option<Vec<u8>>> {
-    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let byte = |pair: &[u8]| match pair {
-        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-        _ => None,
-    };
-    let read = || text.as_bytes().chunks(2).map(byte).collect::<Option<Vec<u8>>>();
-    (!text.is_empty()).then(|| read().ok_or_else(|| corrupt("a value in hexadecimal"))).transpose()
+fn id(row: &Row<'_>, index: usize) -> rusqlite::Result<Uuid> {
+    row.get(index).map(Uuid::from_bytes)
 }

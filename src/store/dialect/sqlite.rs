@@ -30,8 +30,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest queue for the one writer.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
-/// How much of the file the clerks see without reading it, in bytes: each change empties a reader's own cache.
-const MAPPED: &str = "1073741824";
+/// What the writer keeps of the file, in KiB as SQLite counts them: recording use goes through many pages.
+const WRITER_CACHE: &str = "-32768";
 /// Statements about access at once.
 const CLERKS: usize = 1;
 
@@ -53,6 +53,10 @@ pub(super) async fn begin(writer: &DatabaseConnection) -> Result<DatabaseTransac
 }
 
 impl SqliteFile {
+    pub(in crate::store) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(in crate::store) fn require_present(&self) -> Result<(), Error> {
         match fs::metadata(&self.path) {
             Ok(found) if (found.dev(), found.ino()) == (self.device, self.inode) => Ok(()),
@@ -86,16 +90,15 @@ pub(super) async fn open(path: &Path, config: &DatabaseConfig) -> Result<Opened,
     let ours = require_ours(&look).await;
     look.close().await;
     ours.map_err(|e| at_path(&e))?;
-    let writer = pool(options.clone(), 1).await.map_err(|e| at_path(&driver_text(&e)))?;
+    let writer =
+        pool(options.clone().pragma("cache_size", WRITER_CACHE), 1).await.map_err(|e| at_path(&driver_text(&e)))?;
     put_mark(&writer).await.map_err(|e| at_path(&e))?;
     let read_only = options.pragma("query_only", "ON");
     let clerks = config.access_statements.unwrap_or(CLERKS);
-    let mapped = read_only.clone().pragma("mmap_size", MAPPED);
-    let desk = pool(mapped, u32::try_from(clerks).unwrap_or(u32::MAX)).await.map_err(|e| at_path(&driver_text(&e)))?;
     let reader = pool(read_only, READERS).await.map_err(|e| at_path(&driver_text(&e)))?;
     let found = fs::metadata(path).map_err(|e| at_path(&e))?;
     let file = Arc::new(SqliteFile { path: path.to_owned(), device: found.dev(), inode: found.ino() });
-    let source = Box::new(SqliteSource { pool: desk, file: Arc::clone(&file) });
+    let source = Box::new(SqliteSource::new(Arc::clone(&file), clerks, BUSY_TIMEOUT));
     let desk = Desk::new(source, clerks, config.access_batch);
     Ok(Opened { dialect: Dialect::Sqlite(file), writer: writer.into(), reader: reader.into(), desk })
 }

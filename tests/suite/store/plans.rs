@@ -13,8 +13,8 @@ use rolecall::model::{
     AuditAction, AuditFilter, INVITATION_LIFETIME, InvitationId, InvitationState, PageRequest, Position, Role,
 };
 use rolecall::store::{
-    EmailSubject, InvitationFilter, MemberFilter, NewInvitation, Question, RequestKey, Settlement, SweepKind,
-    SweepLimits,
+    EmailSubject, InvitationFilter, MemberFilter, NewInvitation, Question, RequestKey, SessionUse, Settlement,
+    SweepKind, SweepLimits,
 };
 
 use super::scene::{LIFETIME, NOW, Scene, Seat, address, name, new_session};
@@ -79,7 +79,9 @@ async fn callers(book: &mut Book, scene: &Scene, owner: &Seat) {
     let op = scene.op_by(owner, "/rolecall.v1.UserService/ListUsers").await;
     book.add("a write of a session", store.write(&op)).await;
     let mut tx = scene.system(NOW).await;
-    book.add("sessions that were used", tx.touch_sessions(&[(owner.session, NOW.plus(SECOND))])).await;
+    let used =
+        SessionUse { session: owner.session, workspace: owner.workspace, user: owner.user, at: NOW.plus(SECOND) };
+    book.add("sessions that were used", tx.touch_sessions(&[used])).await;
     book.add("service keys that were used", tx.touch_service_keys(&[(key, NOW)])).await;
 }
 
