@@ -1,5 +1,6 @@
 //! The store alone, each case on a fresh database of the kind that the run is on.
 
+mod access;
 mod outbox;
 mod plans;
 mod requests;
