@@ -12,9 +12,11 @@
 //! - A clerk that dies leaves its askers an error, and the rest to another clerk.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span};
@@ -128,7 +130,16 @@ impl Desk {
         if queue.clerks < self.clerks {
             queue.clerks += 1;
             queue.gathering += 1;
-            tokio::spawn(Clerk::new(Arc::clone(self)).work());
+            let desk = Arc::clone(self);
+            tokio::spawn(async move {
+                let work = Clerk::new(Arc::clone(&desk)).work();
+                if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+                    let mut queue = desk.queue();
+                    if !queue.waiting.is_empty() {
+                        desk.call_clerk(&mut queue);
+                    }
+                }
+            });
         }
     }
 
@@ -289,10 +300,6 @@ impl Drop for Clerk {
         queue.clerks -= 1;
         if self.gathering {
             queue.gathering -= 1;
-        }
-        // Not when the runtime ends, where nobody could take over.
-        if std::thread::panicking() && !queue.waiting.is_empty() {
-            self.desk.call_clerk(&mut queue);
         }
     }
 }
