@@ -67,8 +67,8 @@ pub async fn measure(folder: &Path, seconds: u64) -> Result<()> {
         client.ask(RAMP).await?;
         let idle = client.ask(time).await?;
         let files = if attack == Attack::NoFiles { Some(take_files(&program)?) } else { None };
-        let mut attacker = Command::new("nice")
-            .args(["-n", "19"])
+        let mut attacker = Command::new("chrt")
+            .args(["--idle", "0"])
             .arg(std::env::current_exe()?)
             .args(["attack", attack.name(), &program.address, &(seconds + 2).to_string()])
             .stderr(Stdio::null())

@@ -13,7 +13,7 @@ use super::{Found, Question};
 /// What was found, by what was asked. What was not found is not in it.
 pub(in crate::store) type Findings = HashMap<Question, Found>;
 
-/// The questions of one statement, each once, by kind.
+/// The questions that are asked together, each once, by kind.
 #[derive(Clone, Debug, Default)]
 pub(in crate::store) struct Inquiry {
     pub(super) sessions: Vec<TokenHash>,
@@ -55,6 +55,6 @@ pub(in crate::store) trait Source: Send + Sync + 'static {
 /// A connection that is in no transaction. Dropped, it goes back to where it came from.
 #[async_trait]
 pub(in crate::store) trait Line: Send {
-    /// Sends one statement and answers what it found.
+    /// Answers what is to be found, all from one state of the database, which is current at some moment after this began.
     async fn ask(&mut self, inquiry: &Inquiry) -> Result<Findings>;
 }

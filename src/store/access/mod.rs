@@ -1,9 +1,9 @@
 //! The read behind every call and every check: what a token, a key or a user is worth right now.
 //!
-//! Questions that wait at the same moment are answered by one statement ([`desk`]), whatever they ask about. Each answer
-//! comes from one state of the database that is current at some moment after its question arrived: a statement is sent
-//! after the questions that it is for were taken from the queue, on a connection that is in no transaction. Nothing is
-//! remembered between questions.
+//! Questions that wait at the same moment are answered together ([`desk`]), whatever they ask about: by one statement on
+//! PostgreSQL, by one read transaction on SQLite. Each answer comes from one state of the database that is current at some
+//! moment after its question arrived: the statement is sent, or the transaction begun, after the questions that it is for
+//! were taken from the queue, on a connection that is in no transaction. Nothing is remembered between questions.
 
 mod desk;
 mod figures;
@@ -188,8 +188,8 @@ struct KeyRow {
     name: String,
 }
 
-/// What is selected about each kind of question, with the same columns, so that it can be one statement. What is looked for
-/// is added.
+/// What is selected about each kind of question, with the same columns, so that it can be one statement. What is sought is
+/// added.
 mod parts {
     pub(super) const SESSIONS: &str = "SELECT 1 AS kind, s.token_hash, s.id, s.sign_in_id, s.user_id, s.workspace_id, \
         m.role + 0 AS number, s.ended_at IS NOT NULL OR m.removed_at IS NOT NULL AS ended, s.signed_out, s.expires_at, \

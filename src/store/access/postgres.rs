@@ -1,4 +1,5 @@
-//! The one statement on PostgreSQL. Its arrays are of any length, so it is prepared once for each connection.
+//! The one statement on PostgreSQL. Its arrays are of any length, so there is one for each selection of kinds of questions,
+//! prepared once for each connection. (It could be one for all: a kind that is not asked about costs the server time.)
 //!
 //! The arrays are selected instead of named, so that the planner does not see how long they are. Where it does, it finds
 //! a plan for the very ones of a small batch a little better than the one for all, and plans each time anew, which takes
@@ -21,9 +22,26 @@ use crate::store::error::{corrupt, out_of_reach, refused_by_driver};
 use super::inquiry::{Findings, Inquiry, Line, Source};
 use super::{Found, KeyRow, Question, SessionRow, parts, role};
 
-/// The statement about each selection of kinds of questions, by their bits: what is not asked about costs the server time
-/// all the same.
+/// Kinds of questions, as bits.
+const SESSIONS: usize = 1;
+const KEYS: usize = 2;
+const MEMBERSHIPS: usize = 4;
+const WORKSPACES: usize = 8;
+
+/// The statement about each selection of kinds, by its bits.
 static STATEMENTS: LazyLock<[String; 16]> = LazyLock::new(|| std::array::from_fn(statement));
+
+fn kinds(inquiry: &Inquiry) -> usize {
+    [
+        (SESSIONS, inquiry.sessions.is_empty()),
+        (KEYS, inquiry.keys.is_empty()),
+        (MEMBERSHIPS, inquiry.memberships.is_empty()),
+        (WORKSPACES, inquiry.workspaces.is_empty()),
+    ]
+    .iter()
+    .filter(|(_, none)| !none)
+    .fold(0, |kinds, (kind, _)| kinds | kind)
+}
 
 fn statement(kinds: usize) -> String {
     let mut lists = 0;
@@ -32,13 +50,13 @@ fn statement(kinds: usize) -> String {
         format!("(SELECT ${lists})::{kind}[]")
     };
     let mut selected = Vec::new();
-    if kinds & 1 != 0 {
+    if kinds & SESSIONS != 0 {
         selected.push(format!("{}= ANY({})", parts::SESSIONS, list("bytea")));
     }
-    if kinds & 2 != 0 {
+    if kinds & KEYS != 0 {
         selected.push(format!("{}= ANY({})", parts::KEYS, list("bytea")));
     }
-    if kinds & 4 != 0 {
+    if kinds & MEMBERSHIPS != 0 {
         selected.push(format!(
             "{}unnest({}, {}) AS asked(workspace_id, user_id) JOIN membership m ON m.workspace_id = asked.workspace_id \
              AND m.user_id = asked.user_id WHERE m.removed_at IS NULL",
@@ -47,7 +65,7 @@ fn statement(kinds: usize) -> String {
             list("uuid"),
         ));
     }
-    if kinds & 8 != 0 {
+    if kinds & WORKSPACES != 0 {
         selected.push(format!("{}= ANY({})", parts::WORKSPACES, list("uuid")));
     }
     selected.join(" UNION ALL ")
@@ -80,13 +98,7 @@ impl Source for PostgresSource {
 impl Line for PostgresLine {
     async fn ask(&mut self, inquiry: &Inquiry) -> Result<Findings> {
         let hashes = |hashes: &[TokenHash]| hashes.iter().map(|hash| *hash.as_bytes()).collect::<Vec<_>>();
-        let asked = [
-            !inquiry.sessions.is_empty(),
-            !inquiry.keys.is_empty(),
-            !inquiry.memberships.is_empty(),
-            !inquiry.workspaces.is_empty(),
-        ];
-        let kinds = asked.iter().enumerate().fold(0, |kinds, (bit, asked)| kinds | usize::from(*asked) << bit);
+        let kinds = kinds(inquiry);
         let Some(sql) = STATEMENTS.get(kinds).filter(|_| kinds != 0) else {
             return Ok(Findings::new());
         };

@@ -66,15 +66,15 @@ fn the_password_of_a_database_is_in_nothing_that_any_command_says_however_it_is_
     }
 }
 
-/// A mail server that lets nobody in, and what it hears.
-fn mail_server() -> (u16, Receiver<String>) {
+/// A mail server that answers each line as it is told, and what it hears.
+fn mail_server(answer: fn(&str) -> String) -> (u16, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (hears, heard) = channel();
     // It ends with the test's process, or when nobody listens to it any more.
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            if refuse(stream.unwrap(), &hears).is_none() {
+            if converse(stream.unwrap(), answer, &hears).is_none() {
                 return;
             }
         }
@@ -83,20 +83,34 @@ fn mail_server() -> (u16, Receiver<String>) {
 }
 
 /// One conversation. `None`: the test is over.
-fn refuse(mut stream: TcpStream, hears: &Sender<String>) -> Option<()> {
+fn converse(mut stream: TcpStream, answer: fn(&str) -> String, hears: &Sender<String>) -> Option<()> {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
     let _ = stream.write_all(b"220 ready\r\n");
     while let Some(Ok(line)) = lines.next() {
-        let answer = match line.get(..4) {
-            Some("EHLO") => "250-mail\r\n250 AUTH PLAIN LOGIN\r\n",
-            Some("AUTH") => "535 5.7.8 no\r\n",
-            Some("QUIT") => "221 bye\r\n",
-            _ => "250 ok\r\n",
-        };
+        let answer = answer(&line);
         hears.send(line).ok()?;
         let _ = stream.write_all(answer.as_bytes());
     }
     Some(())
+}
+
+/// Lets nobody in.
+fn refuse_all(line: &str) -> String {
+    match line.get(..4) {
+        Some("EHLO") => "250-mail\r\n250 AUTH PLAIN LOGIN\r\n",
+        Some("AUTH") => "535 5.7.8 no\r\n",
+        Some("QUIT") => "221 bye\r\n",
+        _ => "250 ok\r\n",
+    }
+    .to_owned()
+}
+
+/// Knows no recipient, and says which.
+fn refuse_recipients(line: &str) -> String {
+    match line.split_once("RCPT TO:") {
+        Some((_, recipient)) => format!("550 5.1.1 {recipient} unknown\r\n"),
+        None => "250 ok\r\n".to_owned(),
+    }
 }
 
 #[tokio::test]
@@ -110,7 +124,7 @@ async fn neither_the_mail_servers_password_nor_the_tls_key_is_in_the_log_the_dat
     let pair = issuer.issue("rolecall.example");
     pair.write(place.folder());
     let file = |name: &str| place.folder().join(name).display().to_string();
-    let (port, heard) = mail_server();
+    let (port, heard) = mail_server(refuse_all);
     let mail = format!("smtp://rolecall:{CANARY}@127.0.0.1:{port}");
     let (cert, key, log) = (file("cert.pem"), file("key.pem"), file("log"));
     let mut command = rolecall(&["--log", "trace", "serve", "--database-url", &url, "--grpc-listen", "127.0.0.1:0"]);
@@ -154,5 +168,52 @@ async fn neither_the_mail_servers_password_nor_the_tls_key_is_in_the_log_the_dat
     }
     for internal in ["127.0.0.1", "key.pem", "/tmp", "smtp"] {
         assert!(!answers.replace("client_address: \"127.0.0.1\"", "").contains(internal), "{internal}: {answers}");
+    }
+}
+
+/// What was logged while people were invited, mailed in vain, took the wrong password and asked for resets.
+async fn log_of_people(level: &str) -> String {
+    let place = Place::empty();
+    let url = place.url();
+    let bootstrap =
+        ["bootstrap", "--database-url", &url, "--workspace", "Acme", "--owner", "olga@acme.example", "--json"];
+    let printed: Value = serde_json::from_slice(&rolecall(&bootstrap).output().unwrap().stdout).unwrap();
+    let (port, heard) = mail_server(refuse_recipients);
+    let (mail, log) = (format!("smtp://127.0.0.1:{port}"), place.folder().join("log"));
+    let mut command = rolecall(&["--log", level, "serve", "--database-url", &url, "--grpc-listen", "127.0.0.1:0"]);
+    command.args(["--mail-url", &mail]).stderr(Stdio::from(std::fs::File::create(&log).unwrap()));
+    let child = Child::spawn(command);
+
+    let server = child.with_token(None).await;
+    let founding = printed["invitation_token"].as_str().unwrap();
+    let by = server.with(&ok(server.accept(founding, "Olga", PASSWORD).await).session_token);
+    let sent = ok(by.create_invitation("gil@acme.example", Role::Agent).await).invitation.unwrap().invitation_id;
+    while ok(by.get_invitation(&sent).await).invitation.unwrap().delivery.unwrap().last_error.is_empty() {}
+    by.create_invitation("gil@acme.example", Role::Agent).await.unwrap_err();
+    by.create_invitation("gil@acme.example, mia@acme.example", Role::Agent).await.unwrap_err();
+    ok(by.cancel(&sent).await);
+    server.accept(founding, "Olga", "a wrong password, surely").await.unwrap_err();
+    for who in ["olga@acme.example", "gil@acme.example", "nobody@acme.example"] {
+        server.sign_in(who, "a wrong password, surely", "").await.unwrap_err();
+        ok(server.passwords().request_password_reset(v1::RequestPasswordResetRequest { email: who.to_owned() }).await);
+    }
+    drop((server, by));
+    let status = tokio::task::spawn_blocking(move || child.terminate()).await.unwrap();
+    assert_eq!(status, Some(0));
+    assert!(heard.try_iter().any(|line| line.contains("gil@acme.example")), "nobody was written to");
+    std::fs::read_to_string(&log).unwrap()
+}
+
+#[tokio::test]
+async fn no_address_is_in_the_log_but_in_a_mail_servers_own_words_at_debug() {
+    let named = |line: &&str| line.contains("acme.example");
+    let log = log_of_people("info").await;
+    assert!(log.contains("an e-mail was not sent") && log.contains("SignIn"), "the log says little: {log}");
+    assert_eq!(log.lines().find(named), None);
+    let log = log_of_people("trace").await;
+    let lines: Vec<&str> = log.lines().filter(named).collect();
+    assert!(!lines.is_empty());
+    for line in lines {
+        assert!(line.contains("why an e-mail was not sent") && line.contains("5.1.1"), "{line}");
     }
 }
