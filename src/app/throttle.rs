@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use crate::authz::{Op, SessionCaller};
+use crate::clock::Timestamp;
 use crate::crypto::{TokenHash, keyed_hash, new_key};
 use crate::error::{Error, Reason, Result};
 use crate::model::{EmailAddress, SignInId, ThrottleKind, UserId, network_of};
@@ -27,6 +28,14 @@ pub(super) enum Guess<'a> {
     Session(SignInId),
 }
 
+/// A counter that an attempt was counted by.
+struct Counted {
+    kind: ThrottleKind,
+    key: ThrottleKey,
+    /// Since this attempt.
+    blocked_until: Timestamp,
+}
+
 impl Guess<'_> {
     pub(super) fn of_session(caller: &SessionCaller) -> Self {
         Self::Session(caller.sign_in_id)
@@ -47,7 +56,7 @@ impl App {
             return check.await;
         }
         let counters = self.counters(op, &guess).await?;
-        retrying(op.deadline, || self.count(op, &counters)).await?;
+        let counters = retrying(op.deadline, || self.count(op, &counters)).await?;
         let outcome = check.await;
         match &outcome {
             Ok(false) => {}
@@ -80,32 +89,39 @@ impl App {
         Ok(counters)
     }
 
-    async fn count(&self, op: &Op, counters: &[(ThrottleKind, ThrottleKey)]) -> Result<()> {
+    /// Counts an attempt. Answers the counters as it left them.
+    async fn count(&self, op: &Op, counters: &[(ThrottleKind, ThrottleKey)]) -> Result<Vec<Counted>> {
         let mut tx = self.store().write_background(op).await?;
-        let mut longest = None;
+        let (mut counted, mut longest) = (Vec::with_capacity(counters.len()), None);
         for (kind, key) in counters {
             match kind.attempt(Some(tx.lock_throttle_counter(key).await?), op.now) {
-                Ok(counter) => tx.set_throttle_counter(key, &counter).await?,
+                Ok(counter) => {
+                    tx.set_throttle_counter(key, &counter).await?;
+                    counted.push(Counted { kind: *kind, key: *key, blocked_until: counter.blocked_until });
+                }
                 Err(wait) => longest = longest.max(Some(wait)),
             }
         }
         match longest {
             // What was counted above goes with the transaction: a refused attempt is none.
             Some(wait) => Err(Error::new(Reason::TooManyAttempts).retry_after(wait)),
-            None => tx.commit().await,
+            None => {
+                tx.commit().await?;
+                Ok(counted)
+            }
         }
     }
 
     /// Uncounts an attempt that was no failure. A `right` password clears the failures before it too, but not those of
     /// the whole network, or an attacker with one account of their own would clear them at will.
-    async fn settle(&self, op: &Op, counters: &[(ThrottleKind, ThrottleKey)], right: bool) -> Result<()> {
+    async fn settle(&self, op: &Op, counters: &[Counted], right: bool) -> Result<()> {
         let mut tx = self.store().write_background(op).await?;
-        for (kind, key) in counters {
+        for Counted { kind, key, blocked_until } in counters {
             match kind {
                 ThrottleKind::AddressAndNetwork | ThrottleKind::Address | ThrottleKind::Device if right => {
                     tx.clear_throttle_counter(key).await?;
                 }
-                _ => tx.uncount_attempt(key).await?,
+                _ => tx.uncount_attempt(key, *blocked_until).await?,
             }
         }
         tx.commit().await

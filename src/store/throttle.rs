@@ -55,11 +55,12 @@ impl Write {
         Ok(())
     }
 
-    /// Takes one attempt back.
-    pub async fn uncount_attempt(&mut self, key: &ThrottleKey) -> Result<()> {
+    /// Takes one attempt back, and the wait that it brought, unless another attempt has brought another one since.
+    pub async fn uncount_attempt(&mut self, key: &ThrottleKey, blocked_until: Timestamp) -> Result<()> {
+        let own = Expr::col(T::BlockedUntil).eq(blocked_until.as_micros());
         throttle::Entity::update_many()
             .col_expr(T::Count, ExprTrait::sub(Expr::col(T::Count), 1))
-            .col_expr(T::BlockedUntil, Expr::value(0_i64))
+            .col_expr(T::BlockedUntil, Expr::case(own, 0_i64).finally(Expr::col(T::BlockedUntil)).into())
             .filter(T::Key.eq(key.to_vec()))
             .filter(T::Count.gt(0))
             .exec(&self.txn)

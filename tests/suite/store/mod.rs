@@ -7,6 +7,7 @@ mod requests;
 mod scene;
 mod schema;
 mod statements;
+mod throttle;
 mod writes;
 
 use std::time::Duration;
