@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -64,6 +65,18 @@ fn the_password_of_a_database_is_in_nothing_that_any_command_says_however_it_is_
         let said = said(&serve[..3], &environment);
         assert!(!said.contains(CANARY), "{url}: {said}");
     }
+}
+
+#[test]
+fn a_line_of_the_password_file_that_cannot_be_read_is_not_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pgpass");
+    std::fs::write(&file, format!("127.0.0.1:1:{CANARY}\n")).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let url = "postgres://rolecall@127.0.0.1:1/rolecall";
+    let environment = [("ROLECALL_DATABASE_URL", url), ("PGPASSFILE", file.to_str().unwrap())];
+    let said = said(&["migrate"], &environment);
+    assert!(!said.is_empty() && !said.contains(CANARY), "{said}");
 }
 
 /// A mail server that answers each line as it is told, and what it hears.
