@@ -12,8 +12,8 @@ use crate::store::{SessionUse, SweepKind, SweepLimits};
 
 use super::{App, retrying};
 
-/// A session whose recorded use is younger is not marked again. With the seconds until marks are recorded, what is
-/// recorded stays right to within a minute.
+/// A session whose recorded use is younger is not marked again. With twice the seconds until marks are recorded, for a row
+/// that somebody else holds the first time, what is recorded stays right to within a minute.
 const RECENT: Duration = Duration::from_secs(30);
 /// Ids that one statement names at the most: each transaction makes readers of SQLite look anew at all they have seen,
 /// and other changes wait for it.

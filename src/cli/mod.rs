@@ -67,7 +67,9 @@ pub fn definition() -> clap::Command {
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // Two at least: checks read SQLite on the spot, and while one waits for the disk the rest goes on.
+    let threads = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return report(Failure::Failed(format!("the runtime cannot be started: {error}"))),
     };

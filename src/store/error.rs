@@ -41,8 +41,9 @@ fn classify(code: &str) -> Class {
         "23505" | "1555" | "2067" => Class::Unique,
         // SQLITE_CONSTRAINT_CHECK
         "23514" | "275" => Class::Check,
-        // serialization_failure, deadlock_detected, lock_not_available; SQLITE_BUSY, SQLITE_LOCKED, SQLITE_BUSY_RECOVERY, SQLITE_BUSY_SNAPSHOT
-        "40001" | "40P01" | "55P03" | "5" | "6" | "261" | "517" => Class::Retry,
+        // serialization_failure, deadlock_detected, lock_not_available; SQLITE_BUSY, SQLITE_LOCKED, SQLITE_PROTOCOL (a reader
+        // lost too many races to begin), SQLITE_BUSY_RECOVERY, SQLITE_BUSY_SNAPSHOT
+        "40001" | "40P01" | "55P03" | "5" | "6" | "15" | "261" | "517" => Class::Retry,
         // SQLITE_READONLY, IOERR, FULL, CANTOPEN; read_only_sql_transaction, idle_in_transaction_session_timeout,
         // statement_completion_unknown, invalid_catalog_name
         "8" | "10" | "13" | "14" | "25006" | "25P03" | "40003" | "3D000" => Class::Unavailable,
@@ -168,6 +169,7 @@ mod tests {
             ("40001", Class::Retry),
             ("40P01", Class::Retry),
             ("5", Class::Retry),
+            ("15", Class::Retry),
             ("517", Class::Retry),
             ("773", Class::Retry),
             ("13", Class::Unavailable),

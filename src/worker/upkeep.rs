@@ -9,9 +9,9 @@ use crate::app::App;
 use crate::error::Result;
 use crate::store::Histogram;
 
-/// How often use is recorded. With the half minute in which a session is not marked again, and the time that it takes, what
-/// is recorded is right to within a minute, as the contract says.
-const USE_INTERVAL: Duration = Duration::from_secs(20);
+/// How often use is recorded. With the half minute in which a session is not marked again, and a second try for what
+/// could not be recorded at the first, what is recorded is right to within a minute, as the contract says.
+const USE_INTERVAL: Duration = Duration::from_secs(12);
 const REFUSALS_INTERVAL: Duration = Duration::from_secs(10);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// How often figures are logged, for whoever wants to see them.
@@ -19,32 +19,45 @@ const FIGURES_INTERVAL: Duration = Duration::from_secs(60);
 /// A server that has just been started has other things to do.
 const FIRST_SWEEP: Duration = Duration::from_secs(30);
 
-/// Keeps house for as long as it is not stopped, and leaves nothing unrecorded when it is.
+/// Keeps house for as long as it is not stopped, and leaves nothing unrecorded when it is. Recording does not wait for
+/// sweeping, which takes its time.
 pub async fn run(app: App, stop: CancellationToken) {
-    let mut used = interval_at(Instant::now() + USE_INTERVAL, USE_INTERVAL);
-    let mut refusals = interval_at(Instant::now() + REFUSALS_INTERVAL, REFUSALS_INTERVAL);
+    tokio::join!(record(&app, &stop), sweep(&app, &stop));
+    warn("use", app.record_use().await);
+    warn("refusals", app.record_refusals(true).await);
+}
+
+async fn sweep(app: &App, stop: &CancellationToken) {
     let mut sweep = interval_at(Instant::now() + FIRST_SWEEP, SWEEP_INTERVAL);
-    let mut figures = interval_at(Instant::now() + FIGURES_INTERVAL, FIGURES_INTERVAL);
-    let mut statements = 0;
-    figures.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    used.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    refusals.set_missed_tick_behavior(MissedTickBehavior::Delay);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            () = stop.cancelled() => break,
-            () = app.refusal_noted() => warn("refusals", app.record_refusals(false).await),
-            _ = used.tick() => warn("use", app.record_use().await),
-            _ = refusals.tick() => warn("refusals", app.record_refusals(false).await),
-            _ = figures.tick() => statements = log_figures(&app, statements),
+            () = stop.cancelled() => return,
             _ = sweep.tick() => match app.sweep().await {
                 Ok(swept) => tracing::debug!(?swept, "swept"),
                 Err(error) => warn("housekeeping", Err(error)),
             },
         }
     }
-    warn("use", app.record_use().await);
-    warn("refusals", app.record_refusals(true).await);
+}
+
+async fn record(app: &App, stop: &CancellationToken) {
+    let mut used = interval_at(Instant::now() + USE_INTERVAL, USE_INTERVAL);
+    let mut refusals = interval_at(Instant::now() + REFUSALS_INTERVAL, REFUSALS_INTERVAL);
+    let mut figures = interval_at(Instant::now() + FIGURES_INTERVAL, FIGURES_INTERVAL);
+    let mut statements = 0;
+    figures.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    used.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    refusals.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = app.refusal_noted() => warn("refusals", app.record_refusals(false).await),
+            _ = used.tick() => warn("use", app.record_use().await),
+            _ = refusals.tick() => warn("refusals", app.record_refusals(false).await),
+            _ = figures.tick() => statements = log_figures(app, statements),
+        }
+    }
 }
 
 /// Says how access was asked about so far, if it was since the last time. Answers how many statements there were.

@@ -44,7 +44,6 @@ pub(in crate::store) struct SqliteSource {
     busy_timeout: Duration,
 }
 
-#[derive(Default)]
 struct Idle(Mutex<Vec<Connection>>);
 
 struct SqliteLine {
@@ -58,11 +57,12 @@ struct SqliteLine {
 }
 
 impl SqliteSource {
-    /// At most so many connections at once.
-    pub(in crate::store) fn new(file: Arc<SqliteFile>, most: usize, busy_timeout: Duration) -> Self {
+    /// At most so many connections at once. The first is opened here, so that what keeps it from working is known at start.
+    pub(in crate::store) fn new(file: Arc<SqliteFile>, most: usize, busy_timeout: Duration) -> rusqlite::Result<Self> {
         let most = u32::try_from(most).unwrap_or(u32::MAX);
         let places = usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS);
-        Self { file, idle: Arc::default(), places: Arc::new(Semaphore::new(places)), most, busy_timeout }
+        let idle = Arc::new(Idle(Mutex::new(vec![open(&file)?])));
+        Ok(Self { file, idle, places: Arc::new(Semaphore::new(places)), most, busy_timeout })
     }
 }
 
@@ -79,7 +79,11 @@ impl Source for SqliteSource {
         let known = self.idle.connections().pop();
         let connection = match known {
             Some(connection) => connection,
-            None => open(&self.file).map_err(refused_by_sqlite)?,
+            None => {
+                let opened = open(&self.file).map_err(refused_by_sqlite)?;
+                self.file.require_present()?;
+                opened
+            }
         };
         Ok(Box::new(SqliteLine {
             file: Arc::clone(&self.file),
@@ -103,7 +107,7 @@ impl Source for SqliteSource {
 fn open(file: &SqliteFile) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file.path(), flags)?;
-    // Never asleep: it would be a thread of the runtime that sleeps.
+    // A thread of the runtime would sleep.
     connection.busy_timeout(Duration::ZERO)?;
     connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update_and_check(None, "mmap_size", MAPPED, |_| Ok(()))?;
@@ -121,6 +125,8 @@ impl Drop for SqliteLine {
 #[async_trait]
 impl Line for SqliteLine {
     async fn ask(&mut self, inquiry: &Inquiry) -> Result<Findings> {
+        // Until it is known to have gone well: neither a panic nor a file that was exchanged leaves its connection to others.
+        self.failed = true;
         self.file.require_present()?;
         let begin = Instant::now();
         let found = loop {

@@ -98,8 +98,8 @@ pub(super) async fn open(path: &Path, config: &DatabaseConfig) -> Result<Opened,
     let reader = pool(read_only, READERS).await.map_err(|e| at_path(&driver_text(&e)))?;
     let found = fs::metadata(path).map_err(|e| at_path(&e))?;
     let file = Arc::new(SqliteFile { path: path.to_owned(), device: found.dev(), inode: found.ino() });
-    let source = Box::new(SqliteSource::new(Arc::clone(&file), clerks, BUSY_TIMEOUT));
-    let desk = Desk::new(source, clerks, config.access_batch);
+    let source = SqliteSource::new(Arc::clone(&file), clerks, BUSY_TIMEOUT).map_err(|e| at_path(&e))?;
+    let desk = Desk::new(Box::new(source), clerks, config.access_batch);
     Ok(Opened { dialect: Dialect::Sqlite(file), writer: writer.into(), reader: reader.into(), desk })
 }
 

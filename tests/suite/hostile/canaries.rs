@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -201,7 +202,10 @@ async fn log_of_people(level: &str) -> String {
     let founding = printed["invitation_token"].as_str().unwrap();
     let by = server.with(&ok(server.accept(founding, "Olga", PASSWORD).await).session_token);
     let sent = ok(by.create_invitation("gil@acme.example", Role::Agent).await).invitation.unwrap().invitation_id;
-    while ok(by.get_invitation(&sent).await).invitation.unwrap().delivery.unwrap().last_error.is_empty() {}
+    let refused = async {
+        while ok(by.get_invitation(&sent).await).invitation.unwrap().delivery.unwrap().last_error.is_empty() {}
+    };
+    tokio::time::timeout(Duration::from_secs(60), refused).await.expect("the e-mail was never refused");
     by.create_invitation("gil@acme.example", Role::Agent).await.unwrap_err();
     by.create_invitation("gil@acme.example, mia@acme.example", Role::Agent).await.unwrap_err();
     ok(by.cancel(&sent).await);
