@@ -67,6 +67,11 @@ pub struct LimitConfig {
     #[arg(long, env = "ROLECALL_MAX_IDLE_FRAMES", value_name = "NUMBER", default_value_t = 1000)]
     pub max_idle_frames: u32,
 
+    /// Requests of one address in a row that are refused for their form (malformed, invalid fields, no credential) before
+    /// less is read from it; 1 more for each that is answered, and 100 a second; trusted peers excepted
+    #[arg(long, env = "ROLECALL_MAX_MALFORMED_REQUESTS", value_name = "NUMBER", default_value_t = 1000)]
+    pub max_malformed_requests: u32,
+
     /// Size of a request's headers in bytes, 32 added for each header
     #[arg(long, env = "ROLECALL_MAX_HEADER_LIST_SIZE", value_name = "BYTES", default_value_t = 8 * 1024)]
     pub max_header_list_size: u32,
@@ -100,6 +105,7 @@ impl Default for LimitConfig {
             max_error_resets: 1024,
             max_pending_resets: 20,
             max_idle_frames: 1000,
+            max_malformed_requests: 1000,
             max_header_list_size: 8 * 1024,
             max_frame_size: 16 * 1024,
             max_request_size: 64 * KIB,
@@ -144,6 +150,11 @@ impl LimitConfig {
         )?;
         require(self.max_error_resets <= 1024, "--max-error-resets", "must be at most 1024")?;
         require((100..=1_000_000).contains(&self.max_idle_frames), "--max-idle-frames", "must be from 100 to 1000000")?;
+        require(
+            (1..=1_000_000).contains(&self.max_malformed_requests),
+            "--max-malformed-requests",
+            "must be from 1 to 1000000",
+        )?;
         require(self.max_pending_resets <= 1024, "--max-pending-resets", "must be at most 1024")?;
         require(
             (1024..=1024 * 1024).contains(&self.max_header_list_size),
@@ -227,6 +238,7 @@ mod tests {
             ("--max-error-resets", "1025"),
             ("--max-pending-resets", "1025"),
             ("--max-idle-frames", "99"),
+            ("--max-malformed-requests", "0"),
             ("--max-header-list-size", "100"),
             ("--max-frame-size", "16383"),
             ("--max-request-size", "1024"),

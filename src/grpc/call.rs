@@ -77,6 +77,11 @@ impl Call {
         self.0.reason.get().copied()
     }
 
+    /// Says why the call was refused, where the transport did. What is said first stands.
+    pub fn note_reason(&self, reason: Reason) {
+        let _ = self.0.reason.set(reason);
+    }
+
     pub fn caller(&self) -> Option<&Caller> {
         self.0.caller.get()
     }
@@ -135,7 +140,7 @@ impl Call {
     /// The status of a refused call. What went wrong underneath goes to the log here and nowhere else; a refusal for
     /// lack of a right goes to the audit log.
     pub fn refuse(&self, error: &Error) -> Status {
-        let _ = self.0.reason.set(error.reason());
+        self.note_reason(error.reason());
         if let Some(cause) = error.cause() {
             let (request_id, reason) = (self.0.request_id, error.reason().as_str());
             tracing::warn!(%request_id, method = self.0.path, reason, %cause, "a call failed");

@@ -8,8 +8,11 @@
 //! Every connection has a [`Place`], counted in all and for its address, from accept to close. It can be ended from here
 //! whatever the client does and whatever hyper waits for: at its greatest age, and when the grace after SIGTERM is over.
 //!
+//! From an address whose requests are malformed, again and again, less is read ([`conduct`]).
+//!
 //! When files run out, accepting pauses instead of spinning.
 
+mod conduct;
 mod connection;
 mod frames;
 mod places;
@@ -31,8 +34,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{GrpcConfig, LimitConfig};
 
-pub use connection::Connection;
 use connection::Io;
+pub use connection::{Connection, Origin};
 use places::{Full, Place, Places};
 pub use tls::Tls;
 
@@ -58,8 +61,12 @@ impl Listener {
     pub async fn bind(config: &GrpcConfig, tls: Option<Tls>) -> io::Result<Self> {
         let socket = TcpListener::bind(config.grpc_listen).await?;
         let limits = config.limits.clone();
-        let places =
-            Places::new(limits.most_connections(), limits.max_connections_per_address, config.trusted_peers.clone());
+        let places = Places::new(
+            limits.most_connections(),
+            limits.max_connections_per_address,
+            limits.max_malformed_requests,
+            config.trusted_peers.clone(),
+        );
         Ok(Self { socket, tls, limits, places })
     }
 
@@ -149,13 +156,12 @@ impl Handshake {
     }
 
     async fn connection(self) -> io::Result<Connection> {
-        let local = self.stream.local_addr()?;
         set_options(&self.stream, &self.limits)?;
         let io = match self.tls {
             Some(tls) => Io::Tls(Box::new(tls.accept(self.stream).await?)),
             None => Io::Plain(self.stream),
         };
-        Connection::open(io, (local, self.peer), self.place, &self.limits, self.end).await
+        Connection::open(io, self.peer, self.place, &self.limits, self.end).await
     }
 }
 

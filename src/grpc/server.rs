@@ -13,7 +13,7 @@ use tonic::transport::Server;
 use crate::app::App;
 use crate::config::{GrpcConfig, LimitConfig};
 
-use super::layer::{Authn, Deadline, Details, Layers, LoadShed, PanicGuard, RuleGate, Trace};
+use super::layer::{Authn, Conduct, Deadline, Details, Layers, LoadShed, PanicGuard, RuleGate, Trace};
 use super::listener::Listener;
 use super::service::Api;
 use super::{health, pb};
@@ -30,8 +30,9 @@ use pb::v1::workspace_service_server::WorkspaceServiceServer;
 const LAST: Duration = Duration::from_secs(1);
 
 /// The layers from the outside in, each with the reason for its place.
-pub const LAYERS: [(&str, &str); 7] = [
+pub const LAYERS: [(&str, &str); 8] = [
     ("trace", "outermost: every call gets a name and a line, whatever becomes of it"),
+    ("conduct", "outside of everything that refuses, since it counts for what"),
     ("details", "outside of everything that makes errors, since it completes those that come bare"),
     ("panic", "outside of all of our own work"),
     ("shed", "before anything that costs: a call too many is refused for nothing"),
@@ -60,6 +61,7 @@ pub async fn serve(
 
     // The order is that of `LAYERS`.
     let layers = Layers::outermost(Trace { app })
+        .inside(Conduct)
         .inside(Details)
         .inside(PanicGuard)
         .inside(LoadShed::new(config.max_calls_in_flight))

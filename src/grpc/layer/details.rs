@@ -6,6 +6,7 @@ use tonic::{Code, Status};
 
 use crate::authz::rule_of;
 use crate::error::Reason;
+use crate::grpc::call::Call;
 use crate::grpc::status;
 
 use super::{Around, Next};
@@ -16,10 +17,16 @@ pub struct Details;
 impl Around for Details {
     async fn around(self, request: Request<Body>, next: impl Next) -> Response<Body> {
         let method_is_ours = rule_of(request.uri().path()).is_some();
+        let call = request.extensions().get::<Call>().cloned();
         let response = next.run(request).await;
         match Status::from_header_map(response.headers()) {
             Some(bare) if bare.details().is_empty() => match reason_of(bare.code(), method_is_ours) {
-                Some(reason) => status::of_transport(bare.code(), bare.message(), reason).into_http(),
+                Some(reason) => {
+                    if let Some(call) = call {
+                        call.note_reason(reason);
+                    }
+                    status::of_transport(bare.code(), bare.message(), reason).into_http()
+                }
                 None => response,
             },
             _ => response,

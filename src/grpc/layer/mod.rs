@@ -3,6 +3,7 @@
 //! tonic's own interceptors cannot await, so these are tower layers. Each implements [`Around`].
 
 mod authn;
+mod conduct;
 mod deadline;
 mod details;
 mod panic;
@@ -20,6 +21,7 @@ use tonic::body::Body;
 use tower::{Layer, Service};
 
 pub use authn::Authn;
+pub use conduct::Conduct;
 pub use deadline::Deadline;
 pub use details::Details;
 pub use panic::PanicGuard;

@@ -3,17 +3,17 @@
 //! The second half of the authorization interceptor, and the last layer: after it there is an operation. The workspace
 //! that the metadata names comes after the rule, in the order of refusals.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, Request, Response};
 use tonic::body::Body;
-use tonic::transport::server::TcpConnectInfo;
 
 use crate::authz::{Caller, gate};
 use crate::config::GrpcConfig;
 use crate::error::{Error, FieldReason, Reason, Result};
 use crate::grpc::call::Call;
+use crate::grpc::listener::Origin;
 use crate::model::{MAX_USER_AGENT_BYTES, Peer, WorkspaceId, bounded_text, parse_uuid};
 
 use super::{Around, Next};
@@ -83,9 +83,7 @@ fn named_workspace(headers: &HeaderMap) -> Result<Option<WorkspaceId>> {
 
 /// Where the call comes from: the connection's, or what a trusted peer says of its client.
 fn peer(config: &GrpcConfig, request: &Request<Body>) -> Peer {
-    let connection = request.extensions().get::<TcpConnectInfo>();
-    let address =
-        connection.and_then(TcpConnectInfo::remote_addr).map(|address: SocketAddr| address.ip().to_canonical());
+    let address = request.extensions().get::<Origin>().map(|origin| origin.address.ip().to_canonical());
     // What is said twice is not known: a gateway that appends would let its client say it first.
     let header = |name: &str| {
         let mut values = request.headers().get_all(name).iter();

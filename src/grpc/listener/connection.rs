@@ -4,29 +4,44 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
 
 use crate::config::LimitConfig;
 
-use super::frames::{FRAME_HEADER, FrameMeter};
+use super::conduct::{self, Conduct};
+use super::frames::{FRAME_HEADER, FrameMeter, Rebuked, Rebukes};
 use super::places::Place;
 
 /// What every HTTP/2 client says first, and the frame that must follow (RFC 9113, section 3.4).
 const MAGIC: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const PREFACE: usize = MAGIC.len() + FRAME_HEADER;
 const SETTINGS: u8 = 4;
+/// Bytes that are read one after the other before other connections have their turn: hyper takes what there is for as long
+/// as there is more.
+const READ_AT_ONCE: usize = 16 * 1024;
 
 /// What carries the bytes.
 pub enum Io {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// What a call can know of its connection, among the request's extensions.
+#[derive(Clone)]
+pub struct Origin {
+    /// The other end of the connection.
+    pub address: SocketAddr,
+    /// How that address behaves; none of a trusted peer.
+    pub conduct: Option<Arc<Conduct>>,
 }
 
 /// A connection whose client has said that it speaks HTTP/2.
@@ -36,7 +51,12 @@ pub struct Connection {
     preface: [u8; PREFACE],
     given: usize,
     meter: FrameMeter,
-    info: TcpConnectInfo,
+    rebukes: Rebukes,
+    origin: Origin,
+    /// Bytes that were read since others had their turn.
+    read: usize,
+    /// Until it is over nothing is read.
+    pause: Option<Pin<Box<Sleep>>>,
     /// Completes when the connection must be no more, whatever it is doing.
     end: Pin<Box<dyn Future<Output = ()> + Send>>,
     over: bool,
@@ -47,7 +67,7 @@ impl Connection {
     /// Waits for the preface.
     pub async fn open(
         mut io: Io,
-        (local, remote): (SocketAddr, SocketAddr),
+        address: SocketAddr,
         place: Place,
         limits: &LimitConfig,
         end: CancellationToken,
@@ -66,8 +86,19 @@ impl Connection {
                 () = tokio::time::sleep(life) => {}
             }
         };
-        let info = TcpConnectInfo { local_addr: Some(local), remote_addr: Some(remote) };
-        Ok(Self { io, preface, given: 0, meter, info, end: Box::pin(end), over: false, _place: place })
+        Ok(Self {
+            io,
+            preface,
+            given: 0,
+            meter,
+            rebukes: Rebukes::new(),
+            origin: Origin { address, conduct: place.conduct().cloned() },
+            read: 0,
+            pause: None,
+            end: Box::pin(end),
+            over: false,
+            _place: place,
+        })
     }
 
     /// Fails once the connection must be no more. Looked at by every operation, so that whichever it is that hyper waits
@@ -79,6 +110,60 @@ impl Connection {
         }
         Ok(())
     }
+
+    /// Waits while nothing should be read.
+    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            let Some(pause) = self.origin.conduct.as_ref().and_then(|conduct| conduct.pause(Instant::now())) else {
+                return Poll::Ready(());
+            };
+            self.pause = Some(Box::pin(tokio::time::sleep(pause)));
+        }
+    }
+
+    /// Reads what comes after the preface.
+    fn poll_read_on(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.read >= READ_AT_ONCE {
+            self.read = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        let Poll::Ready(read) = Pin::new(&mut self.io).poll_read(cx, buf) else {
+            self.read = 0;
+            return Poll::Pending;
+        };
+        read?;
+        let (now, bytes) = (Instant::now(), &buf.filled()[before..]);
+        self.read += bytes.len();
+        if !self.meter.allows(bytes, now) {
+            self.over = true;
+            if let Some(conduct) = &self.origin.conduct {
+                conduct.blame(conduct::CLOSED, now);
+            }
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "too many frames that carry nothing")));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Holds against the client what it is told of its mistakes.
+    fn note_rebukes<'b>(&mut self, pieces: impl Iterator<Item = &'b [u8]>, mut written: usize) {
+        let Some(conduct) = &self.origin.conduct else { return };
+        let mut rebuked = Rebuked::default();
+        for piece in pieces {
+            let sent = written.min(piece.len());
+            written -= sent;
+            self.rebukes.note(&piece[..sent], &mut rebuked);
+        }
+        if rebuked != Rebuked::default() {
+            let closed = if rebuked.goaway { conduct::CLOSED } else { 0 };
+            conduct.blame(rebuked.resets.saturating_add(closed), Instant::now());
+        }
+    }
 }
 
 fn is_preface(bytes: &[u8; PREFACE]) -> bool {
@@ -87,10 +172,10 @@ fn is_preface(bytes: &[u8; PREFACE]) -> bool {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Origin;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.info.clone()
+    fn connect_info(&self) -> Origin {
+        self.origin.clone()
     }
 }
 
@@ -100,16 +185,8 @@ impl AsyncRead for Connection {
         this.check(cx)?;
         let rest = &this.preface[this.given..];
         if rest.is_empty() {
-            let before = buf.filled().len();
-            let read = Pin::new(&mut this.io).poll_read(cx, buf)?;
-            if read.is_ready() && !this.meter.allows(&buf.filled()[before..], Instant::now()) {
-                this.over = true;
-                return Poll::Ready(Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "too many frames that carry nothing",
-                )));
-            }
-            return read.map(Ok);
+            ready!(this.poll_pause(cx));
+            return this.poll_read_on(cx, buf);
         }
         let length = rest.len().min(buf.remaining());
         buf.put_slice(&rest[..length]);
@@ -122,7 +199,9 @@ impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.check(cx)?;
-        Pin::new(&mut this.io).poll_write(cx, buf)
+        let written = ready!(Pin::new(&mut this.io).poll_write(cx, buf))?;
+        this.note_rebukes(std::iter::once(buf), written);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -144,7 +223,9 @@ impl AsyncWrite for Connection {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.check(cx)?;
-        Pin::new(&mut this.io).poll_write_vectored(cx, bufs)
+        let written = ready!(Pin::new(&mut this.io).poll_write_vectored(cx, bufs))?;
+        this.note_rebukes(bufs.iter().map(|piece| &piece[..]), written);
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -89,11 +89,17 @@ pub struct Client {
 impl Client {
     /// Connects, and says the preface.
     pub async fn connect(address: SocketAddr) -> Self {
+        Self::connect_for(address, usize::MAX).await
+    }
+
+    /// As [`Client::connect`], and listens no longer than until so many streams have been answered or reset.
+    pub async fn connect_for(address: SocketAddr, answers: usize) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let (reader, writer) = stream.into_split();
         let (greet, greeted) = oneshot::channel();
-        let mut client = Self { writer, listening: tokio::spawn(listen(reader, greet)), greeted: Some(greeted) };
+        let mut client =
+            Self { writer, listening: tokio::spawn(listen(reader, greet, answers)), greeted: Some(greeted) };
         client.send(MAGIC).await;
         client.send(&frame(SETTINGS, 0, 0, &[])).await;
         client
@@ -129,7 +135,7 @@ impl Client {
         self.listening.await.unwrap()
     }
 
-    /// What the server says until it hangs up.
+    /// What the server says until it hangs up, or has answered as often as was to be listened for.
     pub async fn said_to_the_end(self) -> Said {
         self.listening.await.unwrap()
     }
@@ -140,10 +146,10 @@ pub fn stream(round: u32) -> u32 {
     round * 2 + 1
 }
 
-async fn listen(mut reader: OwnedReadHalf, greet: oneshot::Sender<()>) -> Said {
+async fn listen(mut reader: OwnedReadHalf, greet: oneshot::Sender<()>, answers: usize) -> Said {
     let mut said = Said::default();
     let mut greet = Some(greet);
-    loop {
+    while said.headers + said.resets.values().sum::<usize>() < answers {
         let Some((kind, flags, payload)) = read(&mut reader).await else {
             said.hung_up = true;
             return said;
@@ -162,6 +168,7 @@ async fn listen(mut reader: OwnedReadHalf, greet: oneshot::Sender<()>) -> Said {
             _ => {}
         }
     }
+    said
 }
 
 async fn read(reader: &mut OwnedReadHalf) -> Option<(u8, u8, Vec<u8>)> {

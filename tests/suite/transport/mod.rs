@@ -2,6 +2,7 @@
 
 mod attacks;
 pub mod certificates;
+mod conduct;
 mod connections;
 mod floods;
 mod frames;
@@ -67,18 +68,18 @@ impl Server {
         self.child.address.parse().unwrap()
     }
 
-    async fn client(&self, token: Option<String>) -> As {
+    async fn client_from(&self, address: IpAddr, token: Option<String>) -> As {
         let endpoint = Endpoint::from_shared(format!("http://{}", self.child.address)).unwrap();
-        As::new(endpoint.local_address(Some(ELSEWHERE)).timeout(CALL).connect().await.unwrap(), token)
+        As::new(endpoint.local_address(Some(address)).timeout(CALL).connect().await.unwrap(), token)
     }
 
     async fn nobody(&self) -> As {
-        self.client(None).await
+        self.client_from(ELSEWHERE, None).await
     }
 
     /// A good client on a new connection, from another address than the attackers'.
     async fn good(&self) -> As {
-        self.client(Some(self.token.clone())).await
+        self.client_from(ELSEWHERE, Some(self.token.clone())).await
     }
 
     /// That a good client is served (each call within its deadline) all the while that something goes on, and on a new connection afterwards, and that
