@@ -48,6 +48,7 @@ async fn kind(
                 time: TIME,
                 sessions: place.sessions,
                 key: place.key.clone(),
+                pause: Duration::ZERO,
             };
             let empty = generate(&order(echo)).await?;
             let (own, data) = (usage::cpu(server.id())?, database_cpu(place));

@@ -61,6 +61,8 @@ pub struct Order {
     pub time: Duration,
     pub sessions: u64,
     pub key: String,
+    /// How long each caller waits before it asks again.
+    pub pause: Duration,
 }
 
 /// What it answers: how many calls a second, and how long they took in microseconds.
@@ -84,11 +86,12 @@ impl Order {
             self.time.as_millis().to_string(),
             self.sessions.to_string(),
             self.key.clone(),
+            self.pause.as_millis().to_string(),
         ]
     }
 
     pub fn from_arguments(arguments: &[String]) -> Result<Self> {
-        let [address, question, connections, in_flight, time, sessions, key] = arguments else {
+        let [address, question, connections, in_flight, time, sessions, key, pause] = arguments else {
             return Err("the load generator was told too little".into());
         };
         Ok(Self {
@@ -99,6 +102,7 @@ impl Order {
             time: Duration::from_millis(time.parse()?),
             sessions: sessions.parse()?,
             key: key.clone(),
+            pause: Duration::from_millis(pause.parse()?),
         })
     }
 
@@ -200,6 +204,9 @@ async fn ask_on(
         }
         if begin >= start {
             times.push(u32::try_from(begin.elapsed().as_nanos()).unwrap_or(u32::MAX));
+        }
+        if !order.pause.is_zero() {
+            tokio::time::sleep(order.pause).await;
         }
     }
 }

@@ -36,6 +36,7 @@ pub async fn measure(report: &mut Report) -> Result<()> {
                     time: TIME,
                     sessions: place.sessions,
                     key: place.key.clone(),
+                    pause: Duration::ZERO,
                 };
                 rates.push(generate(&order).await?.per_second);
             }

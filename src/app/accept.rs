@@ -112,7 +112,7 @@ impl App {
         let hash = account.password_hash.clone();
         let guess = Guess::Stranger { email: &account.email, user: account.user_id, device: None };
         let place = self.0.passwords.reserve()?;
-        if self.guess(op, guess, self.0.passwords.verify(place, command.password.clone(), Some(hash))).await? {
+        if self.guess(op, guess, self.0.passwords.verify(&place, command.password.clone(), Some(hash))).await? {
             return Ok(Who::Existing(account));
         }
         Err(if repeated { Reason::InvitationAccepted.into() } else { Reason::InvalidCredentials.into() })

@@ -45,6 +45,7 @@ pub use users::{UserView, Visibility};
 pub use workspaces::CreateWorkspace;
 
 use refusals::Refusals;
+use throttle::UnderWay;
 use upkeep::Touches;
 
 /// The longest pause after a use case has lost against a concurrent change: the first time, and ever.
@@ -70,6 +71,7 @@ struct Parts {
     quotas: QuotaConfig,
     throttled: bool,
     throttle_secret: OnceCell<Vec<u8>>,
+    under_way: UnderWay,
     mail_domain: String,
     outbox_filled: Notify,
     touches: Touches,
@@ -113,6 +115,7 @@ impl App {
             quotas: config.quotas,
             throttled: config.throttled,
             throttle_secret: OnceCell::new(),
+            under_way: UnderWay::default(),
             mail_domain: config.mail_domain,
             outbox_filled: Notify::new(),
             touches: Touches::default(),

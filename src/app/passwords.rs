@@ -40,11 +40,12 @@ impl App {
         let passwords = &self.0.passwords;
         passwords.check_new("new_password", command.new.clone(), personal(&account)).await?;
         let guess = Guess::of_session(caller);
-        let check =
-            passwords.verify(passwords.reserve()?, command.current.clone(), Some(account.password_hash.clone()));
+        let place = passwords.reserve()?;
+        let check = passwords.verify(&place, command.current.clone(), Some(account.password_hash.clone()));
         if !self.guess(op, guess, check).await? {
             return Err(Reason::PasswordWrong.into());
         }
+        drop(place);
         let hash = passwords.hash(command.new.clone()).await?;
 
         let mut tx = self.store().write(op).await?;

@@ -71,10 +71,11 @@ impl App {
         };
         // The password of an account without a membership is as wrong as any other, for the counters too.
         let check = async {
-            let right = self.0.passwords.verify(place, command.password.clone(), hash).await?;
+            let right = self.0.passwords.verify(&place, command.password.clone(), hash).await?;
             Ok(right && default.is_some())
         };
         let right = self.guess(op, guess, check).await?;
+        drop(place);
         let (account, default) = account.zip(default).filter(|_| right).ok_or(Reason::InvalidCredentials)?;
         let workspace = command.workspace.unwrap_or(default);
         // Asked before the lock, which would tell an unknown workspace from a foreign one.
@@ -238,7 +239,7 @@ impl App {
         let hash = account.password_hash;
         let guess = Guess::of_session(caller);
         let place = self.0.passwords.reserve()?;
-        if !self.guess(op, guess, self.0.passwords.verify(place, password, Some(hash.clone()))).await? {
+        if !self.guess(op, guess, self.0.passwords.verify(&place, password, Some(hash.clone()))).await? {
             return Err(Reason::PasswordWrong.into());
         }
         let mut tx = self.store().write(op).await?;

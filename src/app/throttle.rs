@@ -1,6 +1,9 @@
 //! Slows guessing of passwords, and asking for resets. The rules are in `model::throttle`; this counts by them.
 
+use std::collections::HashMap;
 use std::future::Future;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::authz::{Op, SessionCaller};
 use crate::clock::Timestamp;
@@ -13,6 +16,8 @@ use super::{App, retrying};
 
 /// The key of all counters, in the store.
 const SECRET: &str = "throttle";
+/// When to try again where attempts that are under way may turn out right, and make room.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Who guesses at whose password.
 pub(super) enum Guess<'a> {
@@ -36,6 +41,46 @@ struct Counted {
     blocked_until: Timestamp,
 }
 
+/// The attempts of this process that are counted and whose outcome is not known yet, by the counters of their networks.
+/// People of one network who sign in side by side may be more than its limit, and are not to be told to come back in an
+/// hour.
+#[derive(Default)]
+pub(super) struct UnderWay(Mutex<HashMap<ThrottleKey, usize>>);
+
+/// An attempt that is under way until this is dropped.
+struct OnItsWay<'a> {
+    all: &'a UnderWay,
+    key: ThrottleKey,
+}
+
+impl UnderWay {
+    fn enter(&self, key: ThrottleKey) -> OnItsWay<'_> {
+        self.with(|attempts| *attempts.entry(key).or_default() += 1);
+        OnItsWay { all: self, key }
+    }
+
+    fn any(&self, key: &ThrottleKey) -> bool {
+        self.with(|attempts| attempts.contains_key(key))
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut HashMap<ThrottleKey, usize>) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for OnItsWay<'_> {
+    fn drop(&mut self) {
+        self.all.with(|attempts| {
+            if let Some(count) = attempts.get_mut(&self.key) {
+                *count -= 1;
+                if *count == 0 {
+                    attempts.remove(&self.key);
+                }
+            }
+        });
+    }
+}
+
 impl Guess<'_> {
     pub(super) fn of_session(caller: &SessionCaller) -> Self {
         Self::Session(caller.sign_in_id)
@@ -57,6 +102,8 @@ impl App {
         }
         let counters = self.counters(op, &guess).await?;
         let counters = retrying(op.deadline, || self.count(op, &counters)).await?;
+        let network = counters.iter().find(|counted| counted.kind == ThrottleKind::Network);
+        let _under_way = network.map(|counted| self.0.under_way.enter(counted.key));
         let outcome = check.await;
         match &outcome {
             Ok(false) => {}
@@ -92,22 +139,27 @@ impl App {
     /// Counts an attempt. Answers the counters as it left them.
     async fn count(&self, op: &Op, counters: &[(ThrottleKind, ThrottleKey)]) -> Result<Vec<Counted>> {
         let mut tx = self.store().write_background(op).await?;
+        let keys: Vec<_> = counters.iter().map(|(_, key)| *key).collect();
+        let before = tx.lock_throttle_counters(&keys).await?;
         let (mut counted, mut longest) = (Vec::with_capacity(counters.len()), None);
-        for (kind, key) in counters {
-            match kind.attempt(Some(tx.lock_throttle_counter(key).await?), op.now) {
-                Ok(counter) => {
-                    tx.set_throttle_counter(key, &counter).await?;
-                    counted.push(Counted { kind: *kind, key: *key, blocked_until: counter.blocked_until });
+        for ((kind, key), before) in counters.iter().zip(before) {
+            match kind.attempt(Some(before), op.now) {
+                Ok(counter) => counted.push((*kind, (*key, counter))),
+                Err(wait) if *kind == ThrottleKind::Network && self.0.under_way.any(key) => {
+                    longest = longest.max(Some(wait.min(SOON)));
                 }
                 Err(wait) => longest = longest.max(Some(wait)),
             }
         }
         match longest {
-            // What was counted above goes with the transaction: a refused attempt is none.
+            // A refused attempt is none.
             Some(wait) => Err(Error::new(Reason::TooManyAttempts).retry_after(wait)),
             None => {
+                let set: Vec<_> = counted.iter().map(|(_, set)| *set).collect();
+                tx.set_throttle_counters(&set).await?;
                 tx.commit().await?;
-                Ok(counted)
+                let counted = counted.into_iter();
+                Ok(counted.map(|(kind, (key, set))| Counted { kind, key, blocked_until: set.blocked_until }).collect())
             }
         }
     }
@@ -116,6 +168,7 @@ impl App {
     /// the whole network, or an attacker with one account of their own would clear them at will.
     async fn settle(&self, op: &Op, counters: &[Counted], right: bool) -> Result<()> {
         let mut tx = self.store().write_background(op).await?;
+        // One after the other: a statement about several would lock them in an order of its own.
         for Counted { kind, key, blocked_until } in counters {
             match kind {
                 ThrottleKind::AddressAndNetwork | ThrottleKind::Address | ThrottleKind::Device if right => {
@@ -160,10 +213,10 @@ fn key_of(secret: &[u8], kind: ThrottleKind, parts: &[&[u8]]) -> Result<Throttle
 
 /// Counts one more reset that a network asks for. Answers whether it is within the limit.
 pub(super) async fn count_reset(tx: &mut Write, network: &ThrottleKey) -> Result<bool> {
-    let before = tx.lock_throttle_counter(network).await?;
-    match ThrottleKind::Resets.attempt(Some(before), tx.op().now) {
+    let before = tx.lock_throttle_counters(std::slice::from_ref(network)).await?;
+    match ThrottleKind::Resets.attempt(before.first().copied(), tx.op().now) {
         Ok(counter) => {
-            tx.set_throttle_counter(network, &counter).await?;
+            tx.set_throttle_counters(&[(*network, counter)]).await?;
             Ok(true)
         }
         Err(_) => Ok(false),

@@ -7,7 +7,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -26,11 +25,9 @@ pub(super) struct Pool {
     places: Arc<Semaphore>,
 }
 
-/// A place in the pool. It is given back when its work is done, or when it is dropped.
+/// A place in the pool. It is given back when its work is done and whoever reserved it has dropped it.
 #[derive(Debug)]
-pub struct Place {
-    _permit: OwnedSemaphorePermit,
-}
+pub struct Place(Arc<OwnedSemaphorePermit>);
 
 impl Pool {
     /// # Errors
@@ -51,18 +48,19 @@ impl Pool {
     /// # Errors
     /// `OVERLOADED` when there is none.
     pub(super) fn reserve(&self) -> Result<Place> {
-        let overloaded = || Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1));
-        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| overloaded())?;
-        Ok(Place { _permit: permit })
+        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Error::new(Reason::Overloaded))?;
+        Ok(Place(Arc::new(permit)))
     }
 
     /// Has work done when it is its turn. If nobody waits for it by then, it is not begun.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        place: Place,
+        place: &Place,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
+        // Kept by the work too: what runs goes on when its caller has gone.
+        let place = Arc::clone(&place.0);
         let job = move || {
             if !answer.is_closed() {
                 let outcome = work();
@@ -129,7 +127,7 @@ mod tests {
                 noted.note("first ends");
                 Ok(())
             };
-            runs.run(place, work).await
+            runs.run(&place, work).await
         });
         while diary.notes().is_empty() {
             yield_now().await;
@@ -142,7 +140,7 @@ mod tests {
                     notes.note(name);
                     Ok(())
                 };
-                runs.run(place, work).await
+                runs.run(&place, work).await
             }));
             yield_now().await;
         }
@@ -164,13 +162,13 @@ mod tests {
         let pool = Pool::new(1, 1).unwrap();
         for _ in 0..3 {
             let place = pool.reserve().unwrap();
-            let error = pool.run::<()>(place, || panic!("on purpose")).await.unwrap_err();
+            let error = pool.run::<()>(&place, || panic!("on purpose")).await.unwrap_err();
             assert_eq!(error.reason(), Reason::Internal);
             while pool.places.available_permits() == 0 {
                 yield_now().await;
             }
         }
-        assert_eq!(pool.run(pool.reserve().unwrap(), || Ok(7)).await.unwrap(), 7);
+        assert_eq!(pool.run(&pool.reserve().unwrap(), || Ok(7)).await.unwrap(), 7);
     }
 
     #[cfg(target_os = "linux")]
@@ -181,7 +179,7 @@ mod tests {
             let thread = std::fs::read_link("/proc/thread-self").map_err(Error::internal)?;
             std::fs::read_to_string(format!("/proc/{}/stat", thread.display())).map_err(Error::internal)
         };
-        let stat = pool.run(pool.reserve().unwrap(), read).await.unwrap();
+        let stat = pool.run(&pool.reserve().unwrap(), read).await.unwrap();
         // After the name, which stands in parentheses, the 17th field is the nice value (proc(5), field 19).
         let nice = |stat: &str| stat.rsplit(')').next().unwrap().split_whitespace().nth(16).unwrap().to_owned();
         assert_eq!(nice(&stat), NICE.to_string());

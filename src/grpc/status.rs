@@ -9,11 +9,15 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 use uuid::Uuid;
 
+use crate::crypto::random_fraction;
 use crate::error::{Error, Reason};
 
 const DOMAIN: &str = "rolecall";
 /// When to try again where the error itself does not say.
 const DEFAULT_RETRY: Duration = Duration::from_secs(1);
+/// When to try again where there is too much to do: each at a time of its own, up to this long after, since those who are
+/// refused together would come back together.
+const SPREAD_RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(1));
 
 /// The status that stands for `error`. The cause stays behind.
 pub fn of(error: &Error, request_id: Uuid) -> Status {
@@ -38,9 +42,17 @@ pub fn of(error: &Error, request_id: Uuid) -> Status {
         details.set_bad_request(violations);
     }
     if matches!(code, Code::ResourceExhausted | Code::Unavailable) {
-        details.set_retry_info(Some(error.retry_delay().unwrap_or(DEFAULT_RETRY)));
+        details.set_retry_info(Some(error.retry_delay().unwrap_or_else(|| default_retry(error.reason()))));
     }
     Status::with_error_details(code, error.to_string(), details)
+}
+
+fn default_retry(reason: Reason) -> Duration {
+    let (soonest, latest) = SPREAD_RETRY;
+    match reason {
+        Reason::Overloaded => soonest + (latest - soonest).mul_f64(random_fraction()),
+        _ => DEFAULT_RETRY,
+    }
 }
 
 /// As [`of`], for an error that the transport made: it keeps its code and its text and gets the form of ours.
@@ -88,5 +100,25 @@ pub const fn code_of(reason: Reason) -> Code {
         Reason::MethodUnknown => Code::Unimplemented,
         Reason::MessageTooLarge => Code::OutOfRange,
         Reason::MessageMalformed | Reason::Internal => Code::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn retry_of(reason: Reason) -> Option<Duration> {
+        of(&reason.into(), Uuid::nil()).get_error_details().retry_info().and_then(|info| info.retry_delay)
+    }
+
+    #[test]
+    fn who_is_refused_for_too_much_work_is_told_a_time_of_their_own_within_a_second() {
+        let told: HashSet<_> = (0..100).map(|_| retry_of(Reason::Overloaded).unwrap()).collect();
+        assert!(told.len() > 90, "{told:?}");
+        assert!(told.iter().all(|delay| (SPREAD_RETRY.0..=SPREAD_RETRY.1).contains(delay)), "{told:?}");
+        assert_eq!(retry_of(Reason::DatabaseUnavailable), Some(DEFAULT_RETRY));
+        assert_eq!(retry_of(Reason::FieldInvalid), None);
     }
 }

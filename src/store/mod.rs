@@ -188,7 +188,7 @@ impl Write {
     /// Lets only one transaction at a time be about `name`, which need not exist anywhere: the first of a kind has no
     /// row that could be locked.
     pub async fn lock_name(&mut self, kind: &'static str, name: &str) -> Result<()> {
-        self.lock_throttle_counter(&name_key(kind, name)).await?;
+        self.lock_throttle_counters(&[name_key(kind, name)]).await?;
         Ok(())
     }
 

@@ -193,6 +193,29 @@ async fn a_network_has_a_hundred_failures_an_hour_which_its_own_success_does_not
 }
 
 #[tokio::test]
+async fn who_finds_the_attempts_of_a_network_under_way_is_told_to_come_back_soon() {
+    let world = World::start_throttled(|config| config.trusted_peers = vec!["127.0.0.1".parse().unwrap()]).await;
+    world.workspace("Acme", "owner@acme.example").await;
+    let from = |address: &str| world.nobody().and("rolecall-client-address", address);
+    let client = from("203.0.113.7");
+    assert_eq!(reason(sign_in(&client, "p1@acme.example", WRONG).await), "INVALID_CREDENTIALS");
+    let database = world.outside().await;
+    database.run("UPDATE throttle SET count = 99").await;
+    // One that takes a while to look at.
+    let slow = "$argon2id$v=19$m=65536,t=16,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    database.run(&format!("UPDATE user_account SET password_hash = '{slow}'")).await;
+    let attempt = tokio::spawn(async move { sign_in(&client, "owner@acme.example", WRONG).await });
+    let counted = "SELECT COUNT(*) FROM throttle WHERE count = 100";
+    while database.number(counted).await == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(wait(sign_in(&from("203.0.113.8"), "p2@acme.example", WRONG).await), Duration::from_secs(1));
+    assert_eq!(reason(attempt.await.unwrap()), "INVALID_CREDENTIALS");
+    assert_eq!(wait(sign_in(&from("203.0.113.8"), "p2@acme.example", WRONG).await), Duration::from_secs(60 * 60));
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_session_has_ten_guesses_of_its_own_which_strangers_cannot_spend() {
     let world = World::start_throttled(|_| {}).await;
     let owner = world.workspace("Acme", "owner@acme.example").await;

@@ -2,13 +2,12 @@
 //! its use case is done, even if the client has gone.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{Request, Response};
 use tokio::sync::Semaphore;
 use tonic::body::Body;
 
-use crate::error::{Error, Reason};
+use crate::error::Reason;
 use crate::grpc::call::Call;
 
 use super::{Around, Next};
@@ -32,8 +31,7 @@ impl Around for LoadShed {
         match self.places.try_acquire_owned() {
             Ok(place) => call.hold(place),
             Err(_) => {
-                let error = Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1));
-                return call.refuse(&error).into_http();
+                return call.refuse(&Reason::Overloaded.into()).into_http();
             }
         }
         next.run(request).await

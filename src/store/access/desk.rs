@@ -106,7 +106,7 @@ impl Desk {
         }
         if queue.questions + entry.questions.len() > MOST_WAITING {
             self.counters.refuse();
-            return Err(Error::new(Reason::Overloaded).retry_after(STAY));
+            return Err(Reason::Overloaded.into());
         }
         let number = queue.next;
         queue.next += 1;

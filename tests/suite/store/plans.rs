@@ -211,7 +211,8 @@ async fn upkeep(book: &mut Book, scene: &Scene, owner: &Seat) {
     book.add("the end of an e-mail", tx.settle_email(&leases[0], true, Settlement::Done)).await;
     let request = RequestKey::new(owner.workspace.uuid(), "CreateInvitation", new_uuid(NOW), &[]);
     book.add("an earlier request", tx.recall_request(&request)).await;
-    book.add("a counter of guesses", tx.lock_throttle_counter(&[0; 32])).await;
+    book.add("a guess that is taken back", tx.uncount_attempt(&[0; 32], NOW)).await;
+    book.add("a counter that is cleared", tx.clear_throttle_counter(&[0; 32])).await;
     let limits = SweepLimits {
         ended_sessions: Duration::ZERO,
         dead_links: INVITATION_LIFETIME,

@@ -16,9 +16,9 @@ async fn an_attempt_that_is_taken_back_leaves_the_wait_that_another_has_brought(
     // The third brings a second of wait, the fourth two, and the fifth four.
     for at in [NOW, NOW, NOW, NOW.plus(SECOND), NOW.plus(3 * SECOND)] {
         let mut tx = scene.system(at).await;
-        let before = tx.lock_throttle_counter(&KEY).await.unwrap();
+        let before = tx.lock_throttle_counters(&[KEY]).await.unwrap()[0];
         let counter = ThrottleKind::Address.attempt(Some(before), at).unwrap_or_else(|wait| panic!("{wait:?}"));
-        tx.set_throttle_counter(&KEY, &counter).await.unwrap();
+        tx.set_throttle_counters(&[(KEY, counter)]).await.unwrap();
         tx.commit().await.unwrap();
         counters.push(counter);
     }
@@ -27,7 +27,7 @@ async fn an_attempt_that_is_taken_back_leaves_the_wait_that_another_has_brought(
     {
         let mut tx = scene.system(NOW).await;
         tx.uncount_attempt(&KEY, taken_back.blocked_until).await.unwrap();
-        let left = tx.lock_throttle_counter(&KEY).await.unwrap();
+        let left = tx.lock_throttle_counters(&[KEY]).await.unwrap()[0];
         tx.commit().await.unwrap();
         assert_eq!((left.count, left.blocked_until), (count, blocked_until));
     }
