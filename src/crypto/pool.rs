@@ -164,6 +164,7 @@ mod tests {
             let place = pool.reserve().unwrap();
             let error = pool.run::<()>(&place, || panic!("on purpose")).await.unwrap_err();
             assert_eq!(error.reason(), Reason::Internal);
+            drop(place);
             while pool.places.available_permits() == 0 {
                 yield_now().await;
             }
