@@ -108,7 +108,7 @@ async fn sign_in_for(address: String, time: Duration) -> Result<Storm> {
                         slowest = slowest.max(begin.elapsed());
                         let told = status.get_error_details().retry_info().and_then(|info| info.retry_delay);
                         let told = told.ok_or("nobody says when to try again")?;
-                        sleep(told).await;
+                        sleep(told.min(time.saturating_sub(start.elapsed()))).await;
                     }
                     Err(status) => return Err(status.into()),
                 }

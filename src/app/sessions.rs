@@ -242,6 +242,7 @@ impl App {
         if !self.guess(op, guess, self.0.passwords.verify(&place, password, Some(hash.clone()))).await? {
             return Err(Reason::PasswordWrong.into());
         }
+        drop(place);
         let mut tx = self.store().write(op).await?;
         let caller = tx.op().caller.session()?.clone();
         tx.lock_user(caller.user_id).await?;

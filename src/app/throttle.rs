@@ -101,9 +101,7 @@ impl App {
             return check.await;
         }
         let counters = self.counters(op, &guess).await?;
-        let counters = retrying(op.deadline, || self.count(op, &counters)).await?;
-        let network = counters.iter().find(|counted| counted.kind == ThrottleKind::Network);
-        let _under_way = network.map(|counted| self.0.under_way.enter(counted.key));
+        let (counters, _under_way) = retrying(op.deadline, || self.count(op, &counters)).await?;
         let outcome = check.await;
         match &outcome {
             Ok(false) => {}
@@ -113,7 +111,8 @@ impl App {
         outcome
     }
 
-    /// The counters that a guess meets. A device that signed in before has one of its own, and no other; so has a sign-in.
+    /// The counters that a guess meets, in the order in which they are locked: that of the address, of the address and
+    /// network, of the network. A device that signed in before has one of its own, and no other; so has a sign-in.
     async fn counters(&self, op: &Op, guess: &Guess<'_>) -> Result<Vec<(ThrottleKind, ThrottleKey)>> {
         let secret = self.throttle_secret(op).await?;
         let key = |kind, parts: &[&[u8]]| Ok::<_, Error>((kind, key_of(&secret, kind, parts)?));
@@ -136,8 +135,12 @@ impl App {
         Ok(counters)
     }
 
-    /// Counts an attempt. Answers the counters as it left them.
-    async fn count(&self, op: &Op, counters: &[(ThrottleKind, ThrottleKey)]) -> Result<Vec<Counted>> {
+    /// Counts an attempt. Answers the counters as it left them, and that it is under way, if it has a network.
+    async fn count(
+        &self,
+        op: &Op,
+        counters: &[(ThrottleKind, ThrottleKey)],
+    ) -> Result<(Vec<Counted>, Option<OnItsWay<'_>>)> {
         let mut tx = self.store().write_background(op).await?;
         let keys: Vec<_> = counters.iter().map(|(_, key)| *key).collect();
         let before = tx.lock_throttle_counters(&keys).await?;
@@ -157,9 +160,14 @@ impl App {
             None => {
                 let set: Vec<_> = counted.iter().map(|(_, set)| *set).collect();
                 tx.set_throttle_counters(&set).await?;
+                // Whoever meets what is committed finds it under way.
+                let network = counted.iter().find(|(kind, _)| *kind == ThrottleKind::Network);
+                let under_way = network.map(|(_, (key, _))| self.0.under_way.enter(*key));
                 tx.commit().await?;
                 let counted = counted.into_iter();
-                Ok(counted.map(|(kind, (key, set))| Counted { kind, key, blocked_until: set.blocked_until }).collect())
+                let counted =
+                    counted.map(|(kind, (key, set))| Counted { kind, key, blocked_until: set.blocked_until }).collect();
+                Ok((counted, under_way))
             }
         }
     }

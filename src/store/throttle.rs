@@ -20,8 +20,7 @@ pub type ThrottleKey = [u8; 32];
 impl Write {
     /// The counters of these keys, in their order, which nobody else changes from here to the end of the transaction. One
     /// that did not exist is made first, already expired: what is not there cannot be locked, and attempts side by side
-    /// would each find nothing. Several are locked in the order of the keys, which is the same everywhere: that of
-    /// [`ThrottleKind`](crate::model::ThrottleKind).
+    /// would each find nothing. They are locked in the order of `keys`, which has to be the same everywhere.
     pub async fn lock_throttle_counters(&mut self, keys: &[ThrottleKey]) -> Result<Vec<ThrottleCounter>> {
         let mut fresh = Query::insert().into_table(throttle::Entity).columns(COLUMNS).returning_all().take();
         for key in keys {

@@ -22,18 +22,19 @@ impl Around for Conduct {
         let response = next.run(request).await;
         if let (Some(conduct), Some(call)) = (conduct, call) {
             match call.reason() {
-                None => conduct.praise(Instant::now()),
+                // What is not ours, like reflection, says how it went in a message of its own.
+                None if call.rule().is_some() => conduct.praise(Instant::now()),
                 Some(reason) if is_of_form(reason) => conduct.blame(1, Instant::now()),
-                Some(_) => {}
+                _ => {}
             }
         }
         response
     }
 }
 
-/// Whether a request that is refused for this could have been known to be wrong by whoever sent it, and without asking
-/// the database. What a gateway passes on from its own clients is not of this kind: sessions that have ended, rights that
-/// somebody does not have, things that are not there.
+/// Whether a request that is refused for this could have been known to be wrong by whoever sent it. Most of what a gateway
+/// passes on from its own clients is not of this kind: sessions that have ended, rights that somebody does not have, things
+/// that are not there. A call that its client cancels is not either: others do so when the database is slow.
 const fn is_of_form(reason: Reason) -> bool {
     matches!(
         reason,

@@ -2,8 +2,12 @@
 //!
 //! A request that is refused for its form costs the server as much as a good one, and a client that sends nothing else
 //! gains nothing by it. Closing its connection would not help, since it makes another. So an address has credit for a
-//! burst of such requests, which good ones, and time, fill up again; while it has overdrawn, nothing more is read from
-//! its connections. Nothing is refused by this and nothing is lost: what is sent waits, in the end with the sender.
+//! burst of such requests, which good ones, and time, fill up again; while it has overdrawn, little is read from its
+//! connections. Nothing is refused by this and nothing is lost: what is sent waits, in the end with the sender.
+//!
+//! Others may have the same address. So each connection is read now and then whatever the rest do, and what is held
+//! against an address is never more than [`LONGEST`] makes good. What it can have answered is bounded by that, its
+//! connections, and the calls that each may have at once.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -14,7 +18,7 @@ use std::time::{Duration, Instant};
 const BACK_PER_SECOND: u32 = 100;
 /// What a connection costs that had to be closed for what its client did on it.
 pub const CLOSED: u32 = 100;
-/// Seconds that an address is not read from at most, whatever it has done.
+/// Seconds that nothing is read from a connection at most, whatever its address has done.
 const LONGEST: u32 = 10;
 /// Credit with which reading goes on: less would only wake everybody for a request or two.
 const ENOUGH: i64 = 10;
@@ -67,7 +71,7 @@ impl Conduct {
         self.change(&mut account, 1, now);
     }
 
-    /// How long nothing should be read; at most [`LONGEST`] seconds.
+    /// How long nothing should be read from a connection; at most [`LONGEST`] seconds.
     pub fn pause(&self, now: Instant) -> Option<Duration> {
         if self.credit.load(Ordering::Relaxed) > 0 {
             return None;

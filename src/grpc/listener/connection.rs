@@ -28,6 +28,8 @@ const SETTINGS: u8 = 4;
 /// Bytes that are read one after the other before other connections have their turn: hyper takes what there is for as long
 /// as there is more.
 const READ_AT_ONCE: usize = 16 * 1024;
+/// Bytes that are read from a connection that has waited, whatever is held against its address by then.
+const READ_AFTER_PAUSE: usize = 1024;
 
 /// What carries the bytes.
 pub enum Io {
@@ -111,33 +113,34 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits while nothing should be read.
-    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            if let Some(pause) = &mut self.pause {
-                ready!(pause.as_mut().poll(cx));
-                self.pause = None;
-            }
-            let Some(pause) = self.origin.conduct.as_ref().and_then(|conduct| conduct.pause(Instant::now())) else {
-                return Poll::Ready(());
-            };
-            self.pause = Some(Box::pin(tokio::time::sleep(pause)));
+    /// Waits while nothing should be read. Answers how much may be read then: a connection that has waited does not wait
+    /// again, for what others of its address did meanwhile, before a little was read from it.
+    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+        if self.pause.is_none() {
+            let pause = self.origin.conduct.as_ref().and_then(|conduct| conduct.pause(Instant::now()));
+            self.pause = pause.map(|pause| Box::pin(tokio::time::sleep(pause)));
+        }
+        match &mut self.pause {
+            Some(pause) if pause.is_elapsed() => Poll::Ready(READ_AFTER_PAUSE),
+            Some(pause) => pause.as_mut().poll(cx).map(|()| READ_AFTER_PAUSE),
+            None => Poll::Ready(usize::MAX),
         }
     }
 
-    /// Reads what comes after the preface.
-    fn poll_read_on(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    /// Reads what comes after the preface, `most` bytes of it.
+    fn poll_read_on(&mut self, cx: &mut Context<'_>, most: usize, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.read >= READ_AT_ONCE {
             self.read = 0;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        let Poll::Ready(read) = Pin::new(&mut self.io).poll_read(cx, buf) else {
+        let Poll::Ready(read) = poll_read_most(Pin::new(&mut self.io), cx, most, buf) else {
             self.read = 0;
             return Poll::Pending;
         };
         read?;
+        self.pause = None;
         let (now, bytes) = (Instant::now(), &buf.filled()[before..]);
         self.read += bytes.len();
         if !self.meter.allows(bytes, now) {
@@ -185,8 +188,8 @@ impl AsyncRead for Connection {
         this.check(cx)?;
         let rest = &this.preface[this.given..];
         if rest.is_empty() {
-            ready!(this.poll_pause(cx));
-            return this.poll_read_on(cx, buf);
+            let most = ready!(this.poll_pause(cx));
+            return this.poll_read_on(cx, most, buf);
         }
         let length = rest.len().min(buf.remaining());
         buf.put_slice(&rest[..length]);
@@ -242,6 +245,18 @@ impl AsyncRead for Io {
     }
 }
 
+/// Reads `most` bytes, or fewer.
+fn poll_read_most(io: Pin<&mut Io>, cx: &mut Context<'_>, most: usize, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    if buf.remaining() <= most {
+        return io.poll_read(cx, buf);
+    }
+    let mut part = ReadBuf::new(buf.initialize_unfilled_to(most));
+    ready!(io.poll_read(cx, &mut part))?;
+    let read = part.filled().len();
+    buf.advance(read);
+    Poll::Ready(Ok(()))
+}
+
 impl AsyncWrite for Io {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
@@ -280,5 +295,58 @@ impl AsyncWrite for Io {
             Self::Plain(stream) => stream.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    use super::super::places::Places;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_is_read_now_and_then_whatever_others_of_its_address_do() {
+        const SENT: usize = 3 * READ_AFTER_PAUSE;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, address) = listener.accept().await.unwrap();
+        // SETTINGS without any, and DATA with as much as there is.
+        client.write_all(&[&MAGIC[..], &[0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]].concat()).await.unwrap();
+        let mut data = vec![0, 0x0b, 0xf7, 0, 0, 0, 0, 0, 1];
+        data.resize(SENT, 0);
+        client.write_all(&data).await.unwrap();
+        let place = Places::new(1, 1, 1, Vec::new()).take(address.ip()).unwrap();
+        let conduct = Arc::clone(place.conduct().unwrap());
+        let limits = LimitConfig::default();
+        let connection = Connection::open(Io::Plain(stream), address, place, &limits, CancellationToken::new());
+        let mut connection = connection.await.unwrap();
+        let mut preface = [0; PREFACE];
+        connection.read_exact(&mut preface).await.unwrap();
+
+        // Others, who have always overdrawn.
+        conduct.blame(2, Instant::now());
+        let stop = CancellationToken::new();
+        let (others, stopped) = (Arc::clone(&conduct), stop.clone());
+        let others = std::thread::spawn(move || {
+            while !stopped.is_cancelled() {
+                if others.pause(Instant::now()).is_none() {
+                    others.blame(2, Instant::now());
+                }
+            }
+        });
+        let mut read = 0;
+        while read < SENT {
+            let mut buf = vec![0; 2 * SENT];
+            let some = timeout(Duration::from_secs(20), connection.read(&mut buf)).await.unwrap().unwrap();
+            assert!((1..=READ_AFTER_PAUSE).contains(&some), "{some}");
+            read += some;
+        }
+        stop.cancel();
+        others.join().unwrap();
     }
 }

@@ -28,9 +28,11 @@ const CODE_OF_RESET: usize = FRAME_HEADER;
 const CODE_OF_GOAWAY: usize = FRAME_HEADER + 4;
 /// As much of a frame as has the error code in it.
 const FRAME_WITH_CODE: usize = CODE_OF_GOAWAY + 4;
-/// Error codes (RFC 9113, section 7) that blame nobody, or us.
+/// Error codes (RFC 9113, section 7) that blame nobody, or us. What comes for a stream that was refused early is sent
+/// before its client can know.
 const NO_ERROR: u32 = 0;
 const INTERNAL_ERROR: u32 = 2;
+const STREAM_CLOSED: u32 = 5;
 const CANCEL: u32 = 8;
 
 /// Tells frames apart, however they are cut, and keeps the first `KEPT` bytes of each.
@@ -171,7 +173,7 @@ impl Rebukes {
 
 fn blames_client(frame: &[u8; FRAME_WITH_CODE], at: usize) -> bool {
     let code = u32::from_be_bytes([frame[at], frame[at + 1], frame[at + 2], frame[at + 3]]);
-    !matches!(code, NO_ERROR | INTERNAL_ERROR | CANCEL)
+    !matches!(code, NO_ERROR | INTERNAL_ERROR | STREAM_CLOSED | CANCEL)
 }
 
 #[cfg(test)]
@@ -249,7 +251,7 @@ mod tests {
         let goaway =
             |code: u8| [0, 0, 11, GOAWAY, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, code, b'w', b'h', b'y'];
         let mut bytes = frame(HEADERS, 200);
-        for code in [NO_ERROR, INTERNAL_ERROR, CANCEL] {
+        for code in [NO_ERROR, INTERNAL_ERROR, STREAM_CLOSED, CANCEL] {
             bytes.extend(reset(u8::try_from(code).unwrap()));
             bytes.extend(frame(DATA, 0));
         }

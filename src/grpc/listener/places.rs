@@ -103,19 +103,17 @@ impl Places {
         Ok(Arc::clone(&address.conduct))
     }
 
-    fn leave(&self, group: IpAddr) {
-        self.with(|taken| {
-            let Some(address) = taken.by_address.get_mut(&group) else { return };
-            address.connections -= 1;
-            if address.connections > 0 {
-                return;
-            }
-            if taken.absent < self.0.most && !address.conduct.is_forgiven(Instant::now()) {
-                taken.absent += 1;
-            } else {
-                taken.by_address.remove(&group);
-            }
-        });
+    fn leave(&self, taken: &mut Taken, group: IpAddr) {
+        let Some(address) = taken.by_address.get_mut(&group) else { return };
+        address.connections -= 1;
+        if address.connections > 0 {
+            return;
+        }
+        if taken.absent < self.0.most && !address.is_settled(Instant::now()) {
+            taken.absent += 1;
+        } else {
+            taken.by_address.remove(&group);
+        }
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Taken) -> T) -> T {
@@ -127,6 +125,13 @@ impl Place {
     /// How the address behaves; nobody looks at that of a trusted peer, which speaks for many.
     pub fn conduct(&self) -> Option<&Arc<Conduct>> {
         self.conduct.as_ref()
+    }
+}
+
+impl Address {
+    /// Whether nothing is held against it, nor will be for a call that is still being answered.
+    fn is_settled(&self, now: Instant) -> bool {
+        Arc::strong_count(&self.conduct) == 1 && self.conduct.is_forgiven(now)
     }
 }
 
@@ -149,7 +154,7 @@ impl Taken {
         self.cleared = Some(now);
         let absent = &mut self.absent;
         self.by_address.retain(|_, address| {
-            let forget = address.connections == 0 && address.conduct.is_forgiven(now);
+            let forget = address.connections == 0 && address.is_settled(now);
             *absent -= usize::from(forget);
             !forget
         });
@@ -158,10 +163,13 @@ impl Taken {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.places.with(|taken| taken.all -= 1);
-        if let Some(group) = self.counted {
-            self.places.leave(group);
-        }
+        self.conduct = None;
+        self.places.with(|taken| {
+            taken.all -= 1;
+            if let Some(group) = self.counted {
+                self.places.leave(taken, group);
+            }
+        });
     }
 }
 
@@ -227,6 +235,22 @@ mod tests {
         places.with(|taken| {
             taken.forget(Instant::now() + Duration::from_secs(3));
             assert_eq!((taken.absent, taken.by_address.len()), (1, 1));
+            taken.forget(Instant::now() + Duration::from_secs(9));
+            assert_eq!((taken.absent, taken.by_address.len()), (0, 0));
+        });
+    }
+
+    #[test]
+    fn what_is_still_being_answered_is_held_against_an_address_whose_connections_are_gone() {
+        let places = Places::new(10, 2, 100, Vec::new());
+        let place = places.take(address("192.0.2.1")).unwrap();
+        let call = Arc::clone(place.conduct().unwrap());
+        drop(place);
+        call.blame(500, Instant::now());
+        let again = places.take(address("192.0.2.1")).unwrap();
+        assert!(again.conduct().unwrap().pause(Instant::now()).is_some());
+        drop((again, call));
+        places.with(|taken| {
             taken.forget(Instant::now() + Duration::from_secs(9));
             assert_eq!((taken.absent, taken.by_address.len()), (0, 0));
         });
