@@ -28,6 +28,8 @@ pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + S
 
 /// Sessions of everything but the scale.
 const SESSIONS: u64 = 1_000_000;
+/// For which PostgreSQL is given a GiB of memory.
+const SESSIONS_PER_GIB: u64 = 1_250_000;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -84,9 +86,10 @@ impl Place {
         Ok(Self { database: "SQLite", url, folder, sessions, key, cluster: None })
     }
 
-    /// On a server that writes as durably as a server does.
+    /// On a server that writes as durably as a server does, and has memory for its tables.
     pub async fn postgres(sessions: u64) -> Result<Self> {
-        let cluster = Cluster::start(&[("shared_buffers", "2GB"), ("max_wal_size", "8GB")]);
+        let buffers = format!("{}GB", sessions.div_ceil(SESSIONS_PER_GIB).max(1));
+        let cluster = Cluster::start(&[("shared_buffers", &buffers), ("max_wal_size", "8GB")]);
         cluster.create_database("rolecall");
         let url = cluster.url("rolecall");
         let key = Self::migrate(&url)?;

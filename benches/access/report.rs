@@ -141,10 +141,11 @@ fn machine() -> String {
     };
     let memory: f64 = field("/proc/meminfo", "MemTotal").trim_end_matches(" kB").parse().unwrap_or(0.0);
     format!(
-        "Measured on {} cores of {}, {:.0} GiB of memory, Linux {}; load, server and database share them.",
+        "Measured on {} cores of {}, {:.0} GiB of memory ({} huge pages), Linux {}; load, server and database share them.",
         std::thread::available_parallelism().map_or(1, usize::from),
         field("/proc/cpuinfo", "model name"),
         memory / 1024.0 / 1024.0,
+        field("/proc/meminfo", "HugePages_Total"),
         read("/proc/sys/kernel/osrelease").trim()
     )
 }

@@ -111,10 +111,11 @@ fn sessions(kind: Kind, sessions: u64, now: i64, numbers: &str) -> String {
     let users = users(sessions);
     let user = format!("CASE WHEN n < {sessions} THEN n % {users} ELSE {users} END");
     let workspace = format!("CASE WHEN n < {sessions} THEN n % {users} % {WORKSPACES} ELSE {WORKSPACES} END");
+    let role = format!("CASE WHEN n < {sessions} THEN 1 ELSE 3 END");
     format!(
         "INSERT INTO session (id, token_hash, sign_in_id, user_id, workspace_id, created_at, last_used_at, expires_at,
-             authenticated_at, ended_at, signed_out, user_agent, client_address)
-         SELECT {}, h, {}, {}, {}, {now}, {now}, {}, {now}, NULL, FALSE, 'bench', '127.0.0.1' FROM {numbers}",
+             authenticated_at, role, ended_at, signed_out, user_agent, client_address)
+         SELECT {}, h, {}, {}, {}, {now}, {now}, {}, {now}, {role}, NULL, FALSE, 'bench', '127.0.0.1' FROM {numbers}",
         kind.id(3, "n"),
         kind.id(4, "n"),
         kind.id(2, &user),
@@ -137,7 +138,13 @@ pub async fn plant_postgres(url: &str, count: u64) -> Result<()> {
         kind.numbers(0, count + 1)
     );
     statements.push(sessions(kind, count, now, &numbers));
-    statements.extend(["VACUUM ANALYZE".to_owned(), "CHECKPOINT".to_owned()]);
+    statements.extend(["VACUUM ANALYZE", "CHECKPOINT", "CREATE EXTENSION pg_prewarm"].map(str::to_owned));
+    // As after some time of use: what checks look at is in memory.
+    let relations = "SELECT indexrelid FROM pg_index WHERE indrelid = ANY(tables) UNION ALL SELECT unnest(tables)";
+    statements.push(format!(
+        "SELECT pg_prewarm(relation) FROM (VALUES (ARRAY['membership', 'session']::regclass[])) AS these(tables),
+             LATERAL ({relations}) AS them(relation)"
+    ));
     for sql in statements {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await?;
     }

@@ -14,7 +14,7 @@ const BEGIN: &str = r"
 \set i :i + 1
 BEGIN;
 UPDATE workspace SET revision = revision + 1 WHERE id = id_of(:w);
-SELECT s.*, m.role, m.removed_at FROM session s
+SELECT s.*, m.role AS own, m.removed_at FROM session s
     JOIN membership m ON m.workspace_id = s.workspace_id AND m.user_id = s.user_id WHERE s.id = id_of(:s);
 ";
 const AUDIT: &str = r"
@@ -38,6 +38,7 @@ const ROLE: &str = r"
 \set u :w * 1000000 + 1
 SELECT * FROM workspace WHERE id = id_of(:w);
 SELECT * FROM membership WHERE workspace_id = id_of(:w) AND user_id = id_of(:u);
+UPDATE user_account SET revision = revision + 1 WHERE id = id_of(:u);
 UPDATE membership SET role = 1 + :i % 2 WHERE workspace_id = id_of(:w) AND user_id = id_of(:u);
 ";
 const REMOVE: &str = r"
@@ -45,10 +46,10 @@ const REMOVE: &str = r"
 SELECT * FROM workspace WHERE id = id_of(:w);
 SELECT * FROM membership WHERE workspace_id = id_of(:w) AND user_id = id_of(:u);
 UPDATE user_account SET revision = revision + 1 WHERE id = id_of(:u);
-UPDATE session SET ended_at = :i, signed_out = false
-    WHERE workspace_id = id_of(:w) AND user_id = id_of(:u) AND ended_at IS NULL AND expires_at > :i AND last_used_at > :i;
-UPDATE session SET ended_at = :i, signed_out = false
-    WHERE workspace_id = id_of(:w) AND user_id = id_of(:u) AND ended_at IS NULL;
+UPDATE session SET ended_at = :i, role = NULL, signed_out = false
+    WHERE workspace_id = id_of(:w) AND user_id = id_of(:u) AND role IS NOT NULL AND expires_at > :i AND last_used_at > :i;
+UPDATE session SET ended_at = :i, role = NULL, signed_out = false
+    WHERE workspace_id = id_of(:w) AND user_id = id_of(:u) AND role IS NOT NULL;
 UPDATE membership SET removed_at = :i WHERE workspace_id = id_of(:w) AND user_id = id_of(:u);
 ";
 /// Who loses a right loses the invitations with it.

@@ -54,7 +54,7 @@ impl Seed {
             let hash = if postgres { format!("'\\x{hash}'") } else { format!("x'{hash}'") };
             let session = uuid(id(900 + workspace));
             sql.push(format!(
-                "INSERT INTO session VALUES ({session}, {hash}, {session}, {owner}, {at}, {now}, {now}, {FAR}, {now}, NULL, false, '', '')"
+                "INSERT INTO session VALUES ({session}, {hash}, {session}, {owner}, {at}, {now}, {now}, {FAR}, {now}, 4, NULL, false, '', '')"
             ));
             tokens.push(token.text.expose_secret().to_owned());
             removed.push(AtomicUsize::new(2));

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::authz::{Caller, Op, Permission};
 use crate::crypto::{MintedToken, TokenKind, new_user_id, new_uuid};
-use crate::error::{Reason, Result};
+use crate::error::{Error, Reason, Result};
 use crate::model::{
     Account, AuditAction, AuditActor, AuditRecord, EmailAddress, Member, Page, PageRequest, Session, SessionId,
     SignInId, UserId, UserState, WorkspaceId, WorkspaceMembership,
@@ -293,10 +293,12 @@ impl App {
     }
 
     async fn begin(&self, tx: &mut Write, session: Session, token: MintedToken) -> Result<SignedIn> {
-        let new = NewSession { session: session.clone(), token: token.hash };
-        tx.insert_session(&new, self.lifetime()).await?;
         let member = tx.member(session.workspace_id, session.user_id).await?;
-        debug_assert_eq!(member.state, UserState::Active, "a session stands on an active membership");
+        if member.state != UserState::Active {
+            return Err(Error::internal("a session without an active membership"));
+        }
+        let new = NewSession { session: session.clone(), role: member.role, token: token.hash };
+        tx.insert_session(&new, self.lifetime()).await?;
         let workspace = tx.workspace(session.workspace_id).await?;
         let workspace = WorkspaceMembership {
             workspace_id: workspace.workspace_id,

@@ -1,14 +1,15 @@
 //! What has to be done now and then: recording what was used, and sweeping what has served its purpose.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::authz::SessionCaller;
 use crate::clock::Timestamp;
-use crate::error::Result;
-use crate::model::{ServiceKeyId, SessionId};
-use crate::store::{SessionUse, SweepKind, SweepLimits};
+use crate::error::{Error, Result};
+use crate::model::{ServiceKeyId, SessionId, UserId, WorkspaceId};
+use crate::store::{SweepKind, SweepLimits, Write};
 
 use super::{App, retrying};
 
@@ -22,42 +23,48 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Rows of one kind that one transaction sweeps: few enough that nobody waits for it.
 const SWEEP_BATCH: u64 = 500;
 
-/// Which sessions and keys were used since the last time it was recorded, and when last.
+/// What was used since the last time it was recorded, and when last.
 #[derive(Default)]
 pub(super) struct Touches(Mutex<Touched>);
 
 #[derive(Default)]
 struct Touched {
     sessions: HashMap<SessionId, SessionUse>,
+    /// Those that could not be recorded with their sessions.
+    memberships: HashMap<MembershipId, Timestamp>,
     keys: HashMap<ServiceKeyId, Timestamp>,
+}
+
+type MembershipId = (WorkspaceId, UserId);
+
+/// When a session was used, and the membership that it stands on.
+#[derive(Clone, Copy)]
+struct SessionUse {
+    membership: MembershipId,
+    at: Timestamp,
+}
+
+/// Times of what was used, each once, neighbours side by side: they stand on the same pages.
+struct Used {
+    sessions: Vec<(SessionId, Timestamp)>,
+    memberships: Vec<(MembershipId, Timestamp)>,
+    keys: Vec<(ServiceKeyId, Timestamp)>,
 }
 
 impl Touches {
     pub(super) fn session(&self, session: &SessionCaller, at: Timestamp) {
         if at >= session.last_used_time.plus(RECENT) {
-            let used =
-                SessionUse { session: session.session_id, workspace: session.workspace_id, user: session.user_id, at };
-            self.touched().keep_session(used);
+            let used = SessionUse { membership: (session.workspace_id, session.user_id), at };
+            self.touched().keep_session(session.session_id, used);
         }
     }
 
     pub(super) fn service_key(&self, id: ServiceKeyId, at: Timestamp) {
-        self.touched().keep_key(id, at);
+        keep_later(&mut self.touched().keys, id, at);
     }
 
     fn take(&self) -> Touched {
         std::mem::take(&mut self.touched())
-    }
-
-    /// Keeps what could not be recorded for the next time.
-    fn put_back(&self, sessions: impl IntoIterator<Item = SessionUse>, keys: &[(ServiceKeyId, Timestamp)]) {
-        let mut touched = self.touched();
-        for used in sessions {
-            touched.keep_session(used);
-        }
-        for (id, at) in keys {
-            touched.keep_key(*id, *at);
-        }
     }
 
     fn touched(&self) -> MutexGuard<'_, Touched> {
@@ -66,59 +73,85 @@ impl Touches {
 }
 
 impl Touched {
-    fn keep_session(&mut self, used: SessionUse) {
-        self.sessions.entry(used.session).and_modify(|known| known.at = known.at.max(used.at)).or_insert(used);
+    fn keep_session(&mut self, id: SessionId, used: SessionUse) {
+        self.sessions.entry(id).and_modify(|known| known.at = known.at.max(used.at)).or_insert(used);
     }
 
-    fn keep_key(&mut self, id: ServiceKeyId, at: Timestamp) {
-        self.keys.entry(id).and_modify(|known| *known = at.max(*known)).or_insert(at);
+    fn used(&self) -> Used {
+        let mut memberships = self.memberships.clone();
+        for used in self.sessions.values() {
+            keep_later(&mut memberships, used.membership, used.at);
+        }
+        Used {
+            sessions: in_order(self.sessions.iter().map(|(id, used)| (*id, used.at))),
+            memberships: in_order(memberships),
+            keys: in_order(self.keys.iter().map(|(id, at)| (*id, *at))),
+        }
     }
 }
 
+fn keep_later<K: Eq + Hash>(times: &mut HashMap<K, Timestamp>, key: K, at: Timestamp) {
+    times.entry(key).and_modify(|known| *known = at.max(*known)).or_insert(at);
+}
+
+fn in_order<K: Ord>(times: impl IntoIterator<Item = (K, Timestamp)>) -> Vec<(K, Timestamp)> {
+    let mut times: Vec<_> = times.into_iter().collect();
+    times.sort_unstable();
+    times
+}
+
 impl App {
-    /// Records when sessions and keys were used last, batch by batch. Called every few seconds, so what is recorded is
-    /// right to within a minute. What cannot be recorded is kept for the next time; a crash loses no more than that.
+    /// Records when sessions, memberships and keys were used last, batch by batch. Called every few seconds, so what is
+    /// recorded is right to within a minute. What cannot be recorded, since somebody else holds it or something fails, is
+    /// kept for the next time; a crash loses no more than that.
     pub async fn record_use(&self) -> Result<()> {
         let touched = self.0.touches.take();
-        let mut sessions: Vec<_> = touched.sessions.into_values().collect();
-        // Neighbours stand on the same pages.
-        sessions.sort_unstable();
-        let keys: Vec<_> = touched.keys.into_iter().collect();
-        let mut outcome = Ok(());
-        for batch in sessions.chunks(TOUCH_BATCH) {
-            if outcome.is_ok() {
-                outcome = self.record(batch, &[]).await.map(|held| {
-                    self.0.touches.put_back(batch.iter().filter(|used| held.contains(&used.session)).copied(), &[]);
-                });
-            }
-            if outcome.is_err() {
-                self.0.touches.put_back(batch.iter().copied(), &[]);
+        // There may be many, and calls go on meanwhile.
+        let arranged = tokio::task::spawn_blocking(move || (touched.used(), touched));
+        let (used, touched) = arranged.await.map_err(Error::internal)?;
+        let (sessions, of_sessions) = self.record(&used.sessions, async |tx, some| tx.touch_sessions(some).await).await;
+        let (memberships, of_memberships) =
+            self.record(&used.memberships, async |tx, some| tx.touch_memberships(some).await).await;
+        let (keys, of_keys) = self.record(&used.keys, async |tx, some| tx.touch_service_keys(some).await).await;
+        let mut kept = self.0.touches.touched();
+        for (id, _) in sessions {
+            if let Some(used) = touched.sessions.get(&id) {
+                kept.keep_session(id, *used);
             }
         }
-        for batch in keys.chunks(TOUCH_BATCH) {
-            if outcome.is_ok() {
-                outcome = self.record(&[], batch).await.map(drop);
-            }
-            if outcome.is_err() {
-                self.0.touches.put_back([], batch);
-            }
+        for (id, at) in memberships {
+            keep_later(&mut kept.memberships, id, at);
         }
-        outcome
+        for (id, at) in keys {
+            keep_later(&mut kept.keys, id, at);
+        }
+        of_sessions.and(of_memberships).and(of_keys)
     }
 
-    /// Answers the sessions that somebody else holds, which are not marked.
-    async fn record(&self, sessions: &[SessionUse], keys: &[(ServiceKeyId, Timestamp)]) -> Result<Vec<SessionId>> {
-        let op = self.system_op();
-        retrying(op.deadline, || async {
-            let mut tx = self.store().write_unscoped(&op).await?;
-            let held = if sessions.is_empty() { Vec::new() } else { tx.touch_sessions(sessions).await? };
-            if !keys.is_empty() {
-                tx.touch_service_keys(keys).await?;
+    /// Has `touch` mark what was used, until that fails. It answers what somebody else holds; this does what is not marked.
+    async fn record<K: Copy + PartialEq>(
+        &self,
+        used: &[(K, Timestamp)],
+        touch: impl AsyncFn(&mut Write, &[(K, Timestamp)]) -> Result<Vec<K>>,
+    ) -> (Vec<(K, Timestamp)>, Result<()>) {
+        let mut left = Vec::new();
+        for (number, batch) in used.chunks(TOUCH_BATCH).enumerate() {
+            let op = self.system_op();
+            let mark = || async {
+                let mut tx = self.store().write_unscoped(&op).await?;
+                let held = touch(&mut tx, batch).await?;
+                tx.commit().await?;
+                Ok(held)
+            };
+            match retrying(op.deadline, mark).await {
+                Ok(held) => left.extend(batch.iter().filter(|(id, _)| held.contains(id))),
+                Err(error) => {
+                    left.extend(&used[number * TOUCH_BATCH..]);
+                    return (left, Err(error));
+                }
             }
-            tx.commit().await?;
-            Ok(held)
-        })
-        .await
+        }
+        (left, Ok(()))
     }
 
     /// Sweeps everything that is due, batch by batch. Answers how many rows went, by kind.

@@ -81,6 +81,8 @@ impl App {
         if role == Role::Owner || target.role == Role::Owner {
             caller.require_fresh(op.now)?;
         }
+        // The user's sessions take the role on.
+        tx.lock_user(user).await?;
         let change = MembershipChange::Role(role);
         tx.change_membership(workspace.workspace_id, user, Some(&target), change).await?;
         let record = AuditRecord::new(AuditAction::UserRoleChanged)

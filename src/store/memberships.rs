@@ -300,7 +300,7 @@ fn of_user(user: UserId) -> sea_orm::Select<membership::Entity> {
     membership::Entity::find().filter(M::UserId.eq(user.uuid())).filter(M::RemovedAt.is_null())
 }
 
-fn number(role: Role) -> i16 {
+pub(super) fn number(role: Role) -> i16 {
     // Roles are numbered 1 to 4.
     role.number() as i16
 }

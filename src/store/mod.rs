@@ -61,7 +61,6 @@ pub use service_keys::{NewServiceKey, ServiceKey};
 pub use sessions::NewSession;
 pub use sweep::{SweepKind, SweepLimits};
 pub use throttle::ThrottleKey;
-pub use touch::SessionUse;
 
 use error::{refused, refused_at_commit};
 use throttle::name_key;

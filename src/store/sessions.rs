@@ -7,13 +7,13 @@ use crate::clock::Timestamp;
 use crate::crypto::TokenHash;
 use crate::error::{Reason, Result};
 use crate::model::{
-    MAX_SESSIONS_PER_USER, Page, PageRequest, Peer, Position, Session, SessionId, SessionLifetime, SignInId, UserId,
-    WorkspaceId,
+    MAX_SESSIONS_PER_USER, Page, PageRequest, Peer, Position, Role, Session, SessionId, SessionLifetime, SignInId,
+    UserId, WorkspaceId,
 };
 
 use super::entity::session;
 use super::error::refused;
-use super::{Store, Write, keyset};
+use super::{Store, Write, keyset, memberships};
 
 use session::Column as S;
 
@@ -21,6 +21,8 @@ use session::Column as S;
 #[derive(Clone, Debug)]
 pub struct NewSession {
     pub session: Session,
+    /// That of the membership, which the database sees to as well.
+    pub role: Role,
     pub token: TokenHash,
 }
 
@@ -69,6 +71,7 @@ impl Write {
             last_used_at: Set(session.last_used_time.as_micros()),
             expires_at: Set(session.expire_time.as_micros()),
             authenticated_at: Set(session.authenticate_time.as_micros()),
+            role: Set(Some(memberships::number(new.role))),
             ended_at: Set(None),
             signed_out: Set(false),
             user_agent: Set(session.peer.user_agent.clone()),
@@ -166,9 +169,10 @@ impl Write {
     async fn end(&mut self, which: Condition, by_sign_out: bool) -> Result<u64> {
         let ended = session::Entity::update_many()
             .col_expr(S::EndedAt, Expr::value(self.op.now.as_micros()))
+            .col_expr(S::Role, Expr::value(None::<i16>))
             .col_expr(S::SignedOut, Expr::value(by_sign_out))
             .filter(which)
-            .filter(S::EndedAt.is_null())
+            .filter(S::Role.is_not_null())
             .exec(&self.txn)
             .await
             .map_err(refused)?;
@@ -184,7 +188,7 @@ async fn find<C: ConnectionTrait>(db: &C, id: SessionId) -> Result<Session> {
 /// What a session has to be to count as live at `now`.
 fn live(lifetime: SessionLifetime, now: Timestamp) -> Condition {
     Cond::all()
-        .add(S::EndedAt.is_null())
+        .add(S::Role.is_not_null())
         .add(S::ExpiresAt.gt(now.as_micros()))
         .add(S::LastUsedAt.gt(now.minus(lifetime.idle).as_micros()))
 }

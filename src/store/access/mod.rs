@@ -32,7 +32,8 @@ pub(super) use sqlite::SqliteSource;
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Question {
-    /// The session whose token has this hash, with the membership that it stands on.
+    /// The session whose token has this hash. It has the role of the membership that it stands on, which the database sees
+    /// to, and ends with it.
     Session(TokenHash),
     /// The service key with this hash.
     ServiceKey(TokenHash),
@@ -54,10 +55,11 @@ pub enum Found {
 
 /// A session, whatever has become of it.
 #[derive(Clone, Debug)]
-pub struct FoundSession {
-    caller: SessionCaller,
-    ended: bool,
-    signed_out: bool,
+pub enum FoundSession {
+    /// Neither its end nor that of its membership has been recorded; time may have ended it.
+    Begun(SessionCaller),
+    SignedOut,
+    Ended,
 }
 
 /// A service key, whatever has become of it.
@@ -88,17 +90,14 @@ pub enum KeyState {
 impl Found {
     /// What a session is worth at `now`, if it is one.
     pub fn session(self, lifetime: SessionLifetime, now: Timestamp) -> SessionState {
-        let Found::Session(session) = self else {
-            return SessionState::Ended;
-        };
-        if session.signed_out {
-            return SessionState::SignedOut;
-        }
-        let idle = now >= session.caller.last_used_time.plus(lifetime.idle);
-        if idle || session.ended || now >= session.caller.expire_time {
-            SessionState::Ended
-        } else {
-            SessionState::Live(session.caller)
+        match self {
+            Found::Session(FoundSession::Begun(caller))
+                if now < caller.last_used_time.plus(lifetime.idle) && now < caller.expire_time =>
+            {
+                SessionState::Live(caller)
+            }
+            Found::Session(FoundSession::SignedOut) => SessionState::SignedOut,
+            _ => SessionState::Ended,
         }
     }
 
@@ -170,8 +169,8 @@ struct SessionRow {
     sign_in_id: Uuid,
     user_id: Uuid,
     workspace_id: Uuid,
-    role: i32,
-    ended: bool,
+    /// None once the session, or its membership, has ended.
+    role: Option<i32>,
     signed_out: bool,
     expires_at: i64,
     last_used_at: i64,
@@ -192,34 +191,35 @@ struct KeyRow {
 /// added.
 mod parts {
     pub(super) const SESSIONS: &str = "SELECT 1 AS kind, s.token_hash, s.id, s.sign_in_id, s.user_id, s.workspace_id, \
-        m.role + 0 AS number, s.ended_at IS NOT NULL OR m.removed_at IS NOT NULL AS ended, s.signed_out, s.expires_at, \
-        s.last_used_at, s.authenticated_at, NULL AS name \
-        FROM session s JOIN membership m ON m.workspace_id = s.workspace_id AND m.user_id = s.user_id \
-        WHERE s.token_hash ";
+        s.role + 0 AS number, FALSE AS revoked, s.signed_out, s.expires_at, s.last_used_at, \
+        s.authenticated_at, NULL AS name FROM session s WHERE s.token_hash ";
     pub(super) const KEYS: &str = "SELECT 2 AS kind, k.key_hash AS token_hash, k.id, NULL AS sign_in_id, \
-        NULL AS user_id, k.workspace_id, k.scopes AS number, k.revoked_at IS NOT NULL AS ended, FALSE AS signed_out, \
+        NULL AS user_id, k.workspace_id, k.scopes AS number, k.revoked_at IS NOT NULL AS revoked, FALSE AS signed_out, \
         k.expires_at, NULL AS last_used_at, NULL AS authenticated_at, k.name FROM service_key k WHERE k.key_hash ";
     pub(super) const MEMBERSHIPS: &str = "SELECT 3 AS kind, NULL AS token_hash, NULL AS id, NULL AS sign_in_id, m.user_id, \
-        m.workspace_id, m.role + 0 AS number, FALSE AS ended, FALSE AS signed_out, NULL AS expires_at, \
+        m.workspace_id, m.role + 0 AS number, FALSE AS revoked, FALSE AS signed_out, NULL AS expires_at, \
         NULL AS last_used_at, NULL AS authenticated_at, NULL AS name FROM ";
     pub(super) const WORKSPACES: &str = "SELECT 4 AS kind, NULL AS token_hash, NULL AS id, NULL AS sign_in_id, \
-        NULL AS user_id, w.id AS workspace_id, 0 AS number, FALSE AS ended, FALSE AS signed_out, NULL AS expires_at, \
+        NULL AS user_id, w.id AS workspace_id, 0 AS number, FALSE AS revoked, FALSE AS signed_out, NULL AS expires_at, \
         NULL AS last_used_at, NULL AS authenticated_at, NULL AS name FROM workspace w WHERE w.id ";
 }
 
 impl SessionRow {
     fn found(self) -> Result<Found> {
+        let Some(number) = self.role else {
+            return Ok(Found::Session(if self.signed_out { FoundSession::SignedOut } else { FoundSession::Ended }));
+        };
         let caller = SessionCaller {
             session_id: SessionId::new(self.id),
             sign_in_id: SignInId::new(self.sign_in_id),
             user_id: UserId::new(self.user_id),
             workspace_id: WorkspaceId::new(self.workspace_id),
-            role: role(self.role)?,
+            role: role(number)?,
             authenticate_time: Timestamp::from_micros(self.authenticated_at),
             expire_time: Timestamp::from_micros(self.expires_at),
             last_used_time: Timestamp::from_micros(self.last_used_at),
         };
-        Ok(Found::Session(FoundSession { caller, ended: self.ended, signed_out: self.signed_out }))
+        Ok(Found::Session(FoundSession::Begun(caller)))
     }
 }
 

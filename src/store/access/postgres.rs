@@ -133,7 +133,6 @@ fn read(row: &PgRow) -> Result<(Question, Found)> {
                 user_id: column(row, 4)?,
                 workspace_id: column(row, 5)?,
                 role: column(row, 6)?,
-                ended: column(row, 7)?,
                 signed_out: column(row, 8)?,
                 expires_at: column(row, 9)?,
                 last_used_at: column(row, 10)?,

@@ -21,8 +21,9 @@ use crate::store::error::{is_busy, out_of_reach, refused_by_sqlite};
 use super::inquiry::{Findings, Inquiry, Line, Source};
 use super::{Found, KeyRow, Question, SessionRow, parts, role};
 
-/// How much of the file is read as memory, in bytes: each change empties a connection's own cache.
-const MAPPED: i64 = 1 << 30;
+/// How much of the file is read as memory, in bytes: each change empties a connection's own cache. It is as much as SQLite
+/// was built to take, which `.cargo/config.toml` says; 2 GiB where nobody says it.
+const MAPPED: i64 = 1 << 40;
 /// Readers wait for nobody but who opens or closes the file or mends it after a crash. This is how often they look.
 const BUSY_PAUSE: Duration = Duration::from_millis(1);
 /// What is logged of a statement, as by the other driver.
@@ -235,7 +236,6 @@ fn session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
         user_id: id(row, 4)?,
         workspace_id: id(row, 5)?,
         role: row.get(6)?,
-        ended: row.get(7)?,
         signed_out: row.get(8)?,
         expires_at: row.get(9)?,
         last_used_at: row.get(10)?,

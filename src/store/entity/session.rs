@@ -13,6 +13,8 @@ pub struct Model {
     pub last_used_at: i64,
     pub expires_at: i64,
     pub authenticated_at: i64,
+    /// That of the membership, until the session ends.
+    pub role: Option<i16>,
     pub ended_at: Option<i64>,
     /// Whether what ended it was its own sign-out.
     pub signed_out: bool,

@@ -139,10 +139,18 @@ fn membership(db: DatabaseBackend) -> TableCreateStatement {
         .col(maybe_moment("last_seen_at"))
         .col(maybe_moment("last_sign_in_at"))
         .primary_key(Index::create().col("workspace_id").col("user_id"))
+        // What sessions stand on.
+        .col(ColumnDef::new("active_role").small_integer().generated(active_role(), true))
+        .index(Index::create().unique().name("membership_role").col("workspace_id").col("user_id").col("active_role"))
         .foreign_key(&mut references("workspace_id", "workspace"))
         .foreign_key(&mut references("user_id", "user_account"))
         .check(role_is_known())
         .take()
+}
+
+/// The role of a membership, as long as it has not ended.
+fn active_role() -> Expr {
+    CaseStatement::new().case(Expr::col("removed_at").is_null(), Expr::col("role")).into()
 }
 
 fn session(db: DatabaseBackend) -> TableCreateStatement {
@@ -156,18 +164,25 @@ fn session(db: DatabaseBackend) -> TableCreateStatement {
         .col(moment("last_used_at"))
         .col(moment("expires_at"))
         .col(moment("authenticated_at"))
+        // That of the membership, until either ends.
+        .col(ColumnDef::new("role").small_integer())
         .col(maybe_moment("ended_at"))
         .col(flag("signed_out"))
         .col(text(db, "user_agent"))
         .col(text(db, "client_address"))
-        // A session without a membership cannot exist, not even for a moment.
+        .check(Expr::col("role").is_null().or(Expr::col("ended_at").is_null()))
+        // A session with a role that its membership does not have, or no longer, cannot exist, not even for a moment: who is
+        // asked about access looks at the session alone.
         .foreign_key(
             ForeignKey::create()
                 .from_col("workspace_id")
                 .from_col("user_id")
+                .from_col("role")
                 .to_tbl("membership")
                 .to_col("workspace_id")
-                .to_col("user_id"),
+                .to_col("user_id")
+                .to_col("active_role")
+                .on_update(ForeignKeyAction::Cascade),
         )
         .take()
 }
@@ -325,11 +340,12 @@ fn indexes() -> Vec<IndexCreateStatement> {
         index("membership_by_email", "membership", &["workspace_id", "email", "user_id"]),
         index("membership_by_user", "membership", &["user_id", "joined_at", "workspace_id"]),
         index("session_live_by_user", "session", &["user_id", "created_at", "id"])
-            .cond_where(Expr::col("ended_at").is_null())
+            .cond_where(Expr::col("role").is_not_null())
             .take(),
         index("session_by_sign_in", "session", &["sign_in_id"]),
-        index("session_by_membership", "session", &["workspace_id", "user_id"])
-            .cond_where(Expr::col("ended_at").is_null())
+        // Where the roles of sessions follow from those of memberships.
+        index("session_by_membership", "session", &["workspace_id", "user_id", "role"])
+            .cond_where(Expr::col("role").is_not_null())
             .take(),
         // What has no end is left out of the indexes of ends, or SQLite looks for what is live in them.
         index("session_by_end", "session", &["ended_at"]).cond_where(Expr::col("ended_at").is_not_null()).take(),

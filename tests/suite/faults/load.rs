@@ -240,17 +240,13 @@ impl Inviter {
         let caller = server.with(&self.token);
         let count = self.sent.len() as u64;
         match self.sent.last_mut() {
-            Some(sent) if sent.state.asked() == Some(&InvitationIs::Open) => {
-                let request = create(&sent.email, Role::Agent, &sent.request_id);
-                let created = calls.must(caller.invitations().create_invitation(request)).await?;
-                sent.id = Some(created.invitation.unwrap().invitation_id);
-                sent.state.answered();
-            }
+            Some(sent) if sent.state.asked() == Some(&InvitationIs::Open) => {}
             Some(sent) if *sent.state.told() == InvitationIs::Open && count.is_multiple_of(2) => {
                 sent.state.ask(InvitationIs::Canceled);
                 let request = v1::CancelInvitationRequest { invitation_id: sent.id.clone().unwrap() };
                 calls.must(caller.invitations().cancel_invitation(request)).await?;
                 sent.state.answered();
+                return Ok(());
             }
             _ => {
                 let mut state = Known::new(InvitationIs::Absent);
@@ -262,6 +258,13 @@ impl Inviter {
                     state,
                 });
             }
+        }
+        // Asked and sent in the same step: who stops between two steps has nothing open.
+        if let Some(sent) = self.sent.last_mut() {
+            let request = create(&sent.email, Role::Agent, &sent.request_id);
+            let created = calls.must(caller.invitations().create_invitation(request)).await?;
+            sent.id = Some(created.invitation.unwrap().invitation_id);
+            sent.state.answered();
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Signing in, switching, and ending what was begun.
 
 use rolecall::grpc::pb::v1;
+use rolecall::grpc::pb::v1::check_access_request::Requirement;
 use rolecall::model::Role;
 use tonic::Code;
 
@@ -281,4 +282,29 @@ async fn a_session_whose_membership_has_ended_is_dead_even_if_nobody_ended_it() 
     assert_eq!(refused(world.with_token(&token).get_session().await).reason(), "SESSION_ENDED");
     assert_eq!(refused(world.with_token(&token).call_myself("Gil Gone").await).reason(), "SESSION_ENDED");
     ok(world.by(&gil).get_session().await);
+}
+
+#[tokio::test]
+async fn a_session_has_the_role_of_its_membership_whoever_changes_it() {
+    let world = World::start().await;
+    let (_, birch, gil) = in_two_workspaces(&world).await;
+    let token = ok(world.by(&gil).switch_to(&birch.workspace_id).await).session_token;
+    let (database, user, workspace) = (world.outside().await, hex(&gil.user_id), hex(&birch.workspace_id));
+    let where_it_is = format!("WHERE hex(user_id) = '{user}' AND hex(workspace_id) = '{workspace}'");
+    let role_of = async |token: &str| {
+        let requirement = Some(Requirement::MinimumRole(Role::Agent.number()));
+        let request = v1::CheckAccessRequest { subject: None, requirement };
+        ok(world.with_token(token).access().check_access(request).await).role()
+    };
+    assert_eq!(role_of(&token).await, v1::Role::Manager);
+    assert_eq!(database.run(&format!("UPDATE membership SET role = 3 {where_it_is}")).await, 1);
+    assert_eq!(role_of(&token).await, v1::Role::Admin);
+    assert_eq!(role_of(&gil.token).await, v1::Role::Agent, "the other workspace has nothing to do with it");
+    for role in ["4", "1"] {
+        let error = database.execute(&format!("UPDATE session SET role = {role} {where_it_is}")).await.unwrap_err();
+        assert!(error.as_database_error().unwrap().is_foreign_key_violation(), "{error}");
+    }
+    assert_eq!(database.run(&format!("UPDATE session SET ended_at = 1, role = NULL {where_it_is}")).await, 2);
+    let revived = database.execute(&format!("UPDATE session SET role = 3 {where_it_is}")).await.unwrap_err();
+    assert!(revived.as_database_error().unwrap().is_check_violation(), "{revived}");
 }

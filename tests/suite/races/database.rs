@@ -150,7 +150,7 @@ async fn the_number_of_owners_never_drifts_from_the_memberships() {
 }
 
 /// One change behind the service's back for each of [`INVARIANTS`], in the same order.
-const HALF_STATES: [&str; 22] = [
+const HALF_STATES: [&str; 23] = [
     "UPDATE workspace SET owner_count = owner_count + 1",
     "UPDATE workspace SET founded_at = NULL",
     "DELETE FROM audit_event WHERE action = 1",
@@ -161,6 +161,7 @@ const HALF_STATES: [&str; 22] = [
     "UPDATE audit_event SET details = '{\"role\":\"ADMIN\",\"previousRole\":\"OWNER\"}' WHERE action = 7",
     "UPDATE audit_event SET details = '{\"name\":\"Nobody\"}' WHERE action = 10",
     "UPDATE session SET ended_at = NULL",
+    "UPDATE session SET role = 3 WHERE ended_at IS NULL",
     "DELETE FROM session WHERE hex(id) IN (SELECT hex(id) FROM session LIMIT 1)",
     "DROP INDEX invitation_open; INSERT INTO invitation SELECT randomblob(16), workspace_id, email, role, issue, invited_by,
          created_at, expires_at, accepted_at, accepted_by, canceled_at, replaced, founding, delivery_state, attempt_count,

@@ -13,8 +13,8 @@ use rolecall::model::{
     AuditAction, AuditFilter, INVITATION_LIFETIME, InvitationId, InvitationState, PageRequest, Position, Role,
 };
 use rolecall::store::{
-    EmailSubject, InvitationFilter, MemberFilter, NewInvitation, Question, RequestKey, SessionUse, Settlement,
-    SweepKind, SweepLimits,
+    EmailSubject, InvitationFilter, MemberFilter, NewInvitation, Question, RequestKey, Settlement, SweepKind,
+    SweepLimits,
 };
 
 use super::scene::{LIFETIME, NOW, Scene, Seat, address, name, new_session};
@@ -79,9 +79,9 @@ async fn callers(book: &mut Book, scene: &Scene, owner: &Seat) {
     let op = scene.op_by(owner, "/rolecall.v1.UserService/ListUsers").await;
     book.add("a write of a session", store.write(&op)).await;
     let mut tx = scene.system(NOW).await;
-    let used =
-        SessionUse { session: owner.session, workspace: owner.workspace, user: owner.user, at: NOW.plus(SECOND) };
-    book.add("sessions that were used", tx.touch_sessions(&[used])).await;
+    let later = NOW.plus(SECOND);
+    book.add("sessions that were used", tx.touch_sessions(&[(owner.session, later)])).await;
+    book.add("memberships that were used", tx.touch_memberships(&[((owner.workspace, owner.user), later)])).await;
     book.add("service keys that were used", tx.touch_service_keys(&[(key, NOW)])).await;
 }
 
@@ -114,7 +114,7 @@ async fn sessions(book: &mut Book, scene: &Scene, owner: &Seat) {
     book.add("a user's sessions", live(first())).await;
     book.add("a user's sessions, next page", live(after_time())).await;
     let mut tx = scene.system(NOW).await;
-    let new = new_session(owner.workspace, owner.user, TokenKind::Session.mint().hash);
+    let new = new_session(owner.workspace, owner.user, Role::Owner, TokenKind::Session.mint().hash);
     book.add("sessions over the most", tx.insert_session(&new, LIFETIME)).await;
     book.add("one of a user's sessions", tx.session_of(owner.user, owner.session)).await;
     book.add("a new password in a sign-in", tx.refresh_sign_in(owner.user, owner.sign_in)).await;

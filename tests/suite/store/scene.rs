@@ -72,7 +72,7 @@ impl Scene {
         };
         let user = account.user_id;
         let token = TokenKind::Session.mint().hash;
-        let new = new_session(workspace, user, token);
+        let new = new_session(workspace, user, role, token);
         let mut tx = self.system(NOW).await;
         tx.insert_account(&account).await.unwrap();
         let join = MembershipChange::Join { account: &account, role };
@@ -141,7 +141,7 @@ fn op(caller: Caller) -> Op {
     Op::internal(caller, new_uuid(NOW), NOW)
 }
 
-pub fn new_session(workspace: WorkspaceId, user: UserId, token: TokenHash) -> NewSession {
+pub fn new_session(workspace: WorkspaceId, user: UserId, role: Role, token: TokenHash) -> NewSession {
     let session = Session {
         session_id: SessionId::new(new_uuid(NOW)),
         sign_in_id: SignInId::new(new_uuid(NOW)),
@@ -153,5 +153,5 @@ pub fn new_session(workspace: WorkspaceId, user: UserId, token: TokenHash) -> Ne
         authenticate_time: NOW,
         peer: Peer::default(),
     };
-    NewSession { session, token }
+    NewSession { session, role, token }
 }

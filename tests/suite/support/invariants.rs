@@ -3,7 +3,7 @@
 /// Sentences that are true of every state that a transaction leaves behind, each with a query for the exceptions. They
 /// hold as long as nothing was swept. The numbers of actions are those of `AuditAction`; events are in the order of
 /// their rows, since a clock that a test moves stands still in between.
-pub const INVARIANTS: [(&str, &str); 22] = [
+pub const INVARIANTS: [(&str, &str); 23] = [
     (
         "a workspace counts its active Owners",
         "SELECT hex(w.id) || ' says ' || w.owner_count FROM workspace w
@@ -71,6 +71,12 @@ pub const INVARIANTS: [(&str, &str); 22] = [
         "SELECT hex(s.id) FROM session s
          LEFT JOIN membership m ON m.workspace_id = s.workspace_id AND m.user_id = s.user_id
          WHERE s.ended_at IS NULL AND (m.user_id IS NULL OR m.removed_at IS NOT NULL)",
+    ),
+    (
+        "a session that was not ended has the role of its membership, and one that was has none",
+        "SELECT hex(s.id) FROM session s
+         JOIN membership m ON m.workspace_id = s.workspace_id AND m.user_id = s.user_id
+         WHERE s.role IS DISTINCT FROM CASE WHEN s.ended_at IS NULL THEN m.role END",
     ),
     (
         "each session was recorded when it began",
