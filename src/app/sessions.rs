@@ -136,7 +136,7 @@ impl App {
         // Whatever ends the session waits for that lock, or was before it.
         tx.lock_user(caller.user_id).await?;
         let caller = tx.op().caller.session()?.clone();
-        // Again, under the lock: a session of an ended membership would revive when the person is invited again.
+        // Again, under the lock.
         if tx.role_of(target, caller.user_id).await?.is_none() {
             return Err(not_a_member());
         }

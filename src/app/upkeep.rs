@@ -67,6 +67,16 @@ impl Touches {
         std::mem::take(&mut self.touched())
     }
 
+    /// Keeps what could not be recorded for the next time. There may be much of it, and each call has a look in here.
+    fn put_back<K: Copy>(&self, left: &[(K, Timestamp)], keep: impl Fn(&mut Touched, K, Timestamp)) {
+        for some in left.chunks(TOUCH_BATCH) {
+            let mut touched = self.touched();
+            for (id, at) in some {
+                keep(&mut touched, *id, *at);
+            }
+        }
+    }
+
     fn touched(&self) -> MutexGuard<'_, Touched> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -109,31 +119,36 @@ impl App {
         // There may be many, and calls go on meanwhile.
         let arranged = tokio::task::spawn_blocking(move || (touched.used(), touched));
         let (used, touched) = arranged.await.map_err(Error::internal)?;
-        let (sessions, of_sessions) = self.record(&used.sessions, async |tx, some| tx.touch_sessions(some).await).await;
-        let (memberships, of_memberships) =
-            self.record(&used.memberships, async |tx, some| tx.touch_memberships(some).await).await;
-        let (keys, of_keys) = self.record(&used.keys, async |tx, some| tx.touch_service_keys(some).await).await;
-        let mut kept = self.0.touches.touched();
-        for (id, _) in sessions {
+        let mut outcome = Ok(());
+        let touch = async |tx: &mut Write, some: &_| tx.touch_sessions(some).await;
+        let left = self.record(&mut outcome, used.sessions, touch).await;
+        self.0.touches.put_back(&left, |kept, id, _| {
             if let Some(used) = touched.sessions.get(&id) {
                 kept.keep_session(id, *used);
             }
-        }
-        for (id, at) in memberships {
-            keep_later(&mut kept.memberships, id, at);
-        }
-        for (id, at) in keys {
-            keep_later(&mut kept.keys, id, at);
-        }
-        of_sessions.and(of_memberships).and(of_keys)
+        });
+        // Those of sessions that are kept are kept with them.
+        let memberships = if outcome.is_ok() { used.memberships } else { in_order(touched.memberships) };
+        let touch = async |tx: &mut Write, some: &_| tx.touch_memberships(some).await;
+        let left = self.record(&mut outcome, memberships, touch).await;
+        self.0.touches.put_back(&left, |kept, id, at| keep_later(&mut kept.memberships, id, at));
+        let touch = async |tx: &mut Write, some: &_| tx.touch_service_keys(some).await;
+        let left = self.record(&mut outcome, used.keys, touch).await;
+        self.0.touches.put_back(&left, |kept, id, at| keep_later(&mut kept.keys, id, at));
+        outcome
     }
 
-    /// Has `touch` mark what was used, until that fails. It answers what somebody else holds; this does what is not marked.
+    /// Has `touch` mark what was used, until that fails, or not at all if something has failed before. It answers what
+    /// somebody else holds; this does what is not marked.
     async fn record<K: Copy + PartialEq>(
         &self,
-        used: &[(K, Timestamp)],
+        outcome: &mut Result<()>,
+        used: Vec<(K, Timestamp)>,
         touch: impl AsyncFn(&mut Write, &[(K, Timestamp)]) -> Result<Vec<K>>,
-    ) -> (Vec<(K, Timestamp)>, Result<()>) {
+    ) -> Vec<(K, Timestamp)> {
+        if outcome.is_err() {
+            return used;
+        }
         let mut left = Vec::new();
         for (number, batch) in used.chunks(TOUCH_BATCH).enumerate() {
             let op = self.system_op();
@@ -147,11 +162,12 @@ impl App {
                 Ok(held) => left.extend(batch.iter().filter(|(id, _)| held.contains(id))),
                 Err(error) => {
                     left.extend(&used[number * TOUCH_BATCH..]);
-                    return (left, Err(error));
+                    *outcome = Err(error);
+                    break;
                 }
             }
         }
-        (left, Ok(()))
+        left
     }
 
     /// Sweeps everything that is due, batch by batch. Answers how many rows went, by kind.

@@ -1,11 +1,13 @@
 //! Sessions. They are ended by a mark and swept later, so that ending one twice is known to be that.
 
 use sea_orm::sea_query::{Cond, Condition, Expr};
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr,
+};
 
 use crate::clock::Timestamp;
 use crate::crypto::TokenHash;
-use crate::error::{Reason, Result};
+use crate::error::{Error, Reason, Result};
 use crate::model::{
     MAX_SESSIONS_PER_USER, Page, PageRequest, Peer, Position, Role, Session, SessionId, SessionLifetime, SignInId,
     UserId, WorkspaceId,
@@ -77,7 +79,12 @@ impl Write {
             user_agent: Set(session.peer.user_agent.clone()),
             client_address: Set(session.peer.address.map(|address| address.to_string()).unwrap_or_default()),
         };
-        session::Entity::insert(row).exec_without_returning(&self.txn).await.map_err(refused)?;
+        let inserted = session::Entity::insert(row).exec_without_returning(&self.txn).await;
+        inserted.map_err(|error| match error.sql_err() {
+            // The membership has another role by now, or has ended.
+            Some(SqlErr::ForeignKeyConstraintViolation(_)) => Error::new(Reason::Conflict).caused_by(error),
+            _ => refused(error),
+        })?;
         self.end_surplus_sessions(session.user_id, lifetime).await
     }
 

@@ -15,6 +15,7 @@ use super::{Around, Next};
 
 /// What the paths of checks begin with.
 const CHECKS: &str = "/rolecall.v1.AccessService/";
+const PROBES: &str = "/grpc.health.v1.Health/";
 
 #[derive(Clone)]
 pub struct Trace {
@@ -55,8 +56,8 @@ fn code_of(response: &Response<Body>) -> Code {
 
 /// One line a call. No token, password or address is in it.
 fn log(call: &Call, code: Code, start: Instant) {
-    // Checks that are answered come by the thousand a second.
-    let quiet = code == Code::Ok && call.path().starts_with(CHECKS);
+    // Checks that are answered come by the thousand a second, probes as long as there is a service.
+    let quiet = code == Code::Ok && [CHECKS, PROBES].iter().any(|service| call.path().starts_with(service));
     // Nobody pays for a line that nobody reads.
     let heard = if quiet {
         tracing::enabled!(target: "rolecall::rpc", tracing::Level::DEBUG)

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::model::{ServiceKeyId, SessionId, SignInId, UserId, WorkspaceId};
 
 use crate::store::entity::{membership, service_key, session};
-use crate::store::error::refused;
+use crate::store::error::{corrupt, refused};
 use crate::store::memberships;
 
 use super::scopes_of;
@@ -48,7 +48,8 @@ struct SessionRow {
     authenticated_at: i64,
     last_used_at: i64,
     ended_at: Option<i64>,
-    role: i16,
+    role: Option<i16>,
+    role_of_membership: i16,
     removed_at: Option<i64>,
 }
 
@@ -60,15 +61,20 @@ impl SessionRow {
 
     fn live(self, now: Timestamp) -> Result<Option<SessionCaller>> {
         let expire_time = Timestamp::from_micros(self.expires_at);
-        if self.ended_at.is_some() || self.removed_at.is_some() || now >= expire_time {
+        let Some(role) =
+            self.role.filter(|_| self.ended_at.is_none() && self.removed_at.is_none() && now < expire_time)
+        else {
             return Ok(None);
+        };
+        if role != self.role_of_membership {
+            return Err(corrupt("the role of a session"));
         }
         Ok(Some(SessionCaller {
             session_id: SessionId::new(self.id),
             sign_in_id: SignInId::new(self.sign_in_id),
             user_id: UserId::new(self.user_id),
             workspace_id: WorkspaceId::new(self.workspace_id),
-            role: memberships::role(self.role)?,
+            role: memberships::role(role)?,
             authenticate_time: Timestamp::from_micros(self.authenticated_at),
             expire_time,
             last_used_time: Timestamp::from_micros(self.last_used_at),
@@ -85,8 +91,9 @@ fn session_query() -> SelectStatement {
     use session::Column as S;
     Query::select()
         .columns([S::Id, S::SignInId, S::UserId, S::WorkspaceId, S::ExpiresAt].map(|c| (session::Entity, c)))
-        .columns([S::AuthenticatedAt, S::LastUsedAt, S::EndedAt].map(|c| (session::Entity, c)))
-        .columns([membership::Column::Role, membership::Column::RemovedAt].map(|c| (membership::Entity, c)))
+        .columns([S::AuthenticatedAt, S::LastUsedAt, S::EndedAt, S::Role].map(|c| (session::Entity, c)))
+        .column((membership::Entity, membership::Column::RemovedAt))
+        .expr_as(Expr::col((membership::Entity, membership::Column::Role)), "role_of_membership")
         .from(session::Entity)
         .join(
             JoinType::InnerJoin,

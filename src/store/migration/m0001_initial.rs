@@ -30,9 +30,18 @@ impl MigrationTrait for Migration {
         for index in indexes() {
             manager.create_index(index).await?;
         }
+        if db == DatabaseBackend::Sqlite {
+            manager.get_connection().execute_unprepared(SESSION_ROLE).await?;
+        }
         Ok(())
     }
 }
+
+/// What the foreign key of sessions does in cascade, for tools that do not enforce foreign keys, such as SQLite's own shell.
+const SESSION_ROLE: &str = "CREATE TRIGGER session_role AFTER UPDATE OF role, removed_at ON membership BEGIN
+    UPDATE session SET role = NEW.active_role
+    WHERE workspace_id = NEW.workspace_id AND user_id = NEW.user_id AND role IS NOT NULL;
+END";
 
 fn table(name: &'static str) -> TableCreateStatement {
     Table::create().table(name).take()
@@ -172,7 +181,7 @@ fn session(db: DatabaseBackend) -> TableCreateStatement {
         .col(text(db, "client_address"))
         .check(Expr::col("role").is_null().or(Expr::col("ended_at").is_null()))
         // A session with a role that its membership does not have, or no longer, cannot exist, not even for a moment: who is
-        // asked about access looks at the session alone.
+        // asked about access looks at the session alone. One that has ended has no role, and refers to nothing.
         .foreign_key(
             ForeignKey::create()
                 .from_col("workspace_id")

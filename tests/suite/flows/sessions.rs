@@ -285,6 +285,44 @@ async fn a_session_whose_membership_has_ended_is_dead_even_if_nobody_ended_it() 
 }
 
 #[tokio::test]
+async fn a_membership_that_another_tool_ends_takes_its_sessions_along() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let gil = world.join(&owner, "gil@acme.example", Role::Manager).await;
+    let database = world.outside().await;
+    // As SQLite's own shell has it.
+    database.run_either("PRAGMA foreign_keys = OFF", "").await;
+    let gils = format!("WHERE hex(user_id) = '{}'", hex(&gil.user_id));
+    let role = format!("SELECT role FROM session {gils}");
+    assert_eq!(database.run(&format!("UPDATE membership SET role = 1 {gils}")).await, 1);
+    assert_eq!(database.number(&role).await, 1);
+    assert_eq!(database.run(&format!("UPDATE membership SET removed_at = 1 {gils}")).await, 1);
+    assert_eq!(refused(world.by(&gil).get_session().await).reason(), "SESSION_ENDED");
+    // Nor does it live again.
+    assert_eq!(database.run(&format!("UPDATE membership SET removed_at = NULL {gils}")).await, 1);
+    assert_eq!(refused(world.by(&gil).get_session().await).reason(), "SESSION_ENDED");
+    ok(world.by(&owner).get_session().await);
+}
+
+#[tokio::test]
+async fn after_a_restore_nobody_is_let_in_by_what_the_manual_says_to_end() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let link = world.invite(&owner, "gil@acme.example", Role::Manager).await;
+    let manual = include_str!("../../../docs/operations.md");
+    let (_, script) = manual.split_once("```sql\n").unwrap();
+    let (script, _) = script.split_once("```").unwrap();
+    let script: String = script.lines().filter(|line| !line.starts_with("--")).collect();
+    let database = world.outside().await;
+    for statement in script.split(';').filter(|statement| !statement.is_empty()) {
+        database.run(statement).await;
+    }
+    assert_eq!(refused(world.by(&owner).get_session().await).reason(), "SESSION_ENDED");
+    assert_eq!(refused(world.nobody().accept(&link, "Gil", PASSWORD).await).reason(), "INVITATION_CANCELED");
+    ok(world.nobody().sign_in("owner@acme.example", PASSWORD, "").await);
+}
+
+#[tokio::test]
 async fn a_session_has_the_role_of_its_membership_whoever_changes_it() {
     let world = World::start().await;
     let (_, birch, gil) = in_two_workspaces(&world).await;

@@ -1,12 +1,12 @@
 //! The transaction as a guard, and the right that it settles when it opens.
 
 use rolecall::authz::{Caller, Op, ServiceScope, rule_of};
-use rolecall::crypto::new_uuid;
+use rolecall::crypto::{TokenKind, new_uuid};
 use rolecall::error::{Reason, Result};
 use rolecall::model::{Role, WorkspaceId};
 use rolecall::store::{MembershipChange, Store, Write};
 
-use super::scene::{LIFETIME, NOW, Scene, Seat, name, system_op};
+use super::scene::{LIFETIME, NOW, Scene, Seat, name, new_session, system_op};
 
 const LIST_USERS: &str = "/rolecall.v1.UserService/ListUsers";
 const CREATE_INVITATION: &str = "/rolecall.v1.InvitationService/CreateInvitation";
@@ -146,4 +146,16 @@ async fn a_write_in_a_workspace_that_does_not_exist_is_refused() {
     let nowhere = WorkspaceId::new(new_uuid(NOW));
     let opened = scene.store.write_in(&system_op(NOW), nowhere).await;
     assert_eq!(refusal(opened), Reason::WorkspaceNotFound);
+}
+
+#[tokio::test]
+async fn a_session_with_a_role_that_its_membership_does_not_have_is_looked_at_again() {
+    let scene = Scene::set().await;
+    let owner = scene.workspace("owner@acme.example").await;
+    for role in Role::ALL {
+        let mut tx = scene.system(NOW).await;
+        let new = new_session(owner.workspace, owner.user, role, TokenKind::Session.mint().hash);
+        let inserted = tx.insert_session(&new, LIFETIME).await.map_err(|error| error.reason());
+        assert_eq!(inserted, if role == Role::Owner { Ok(()) } else { Err(Reason::Conflict) }, "{role:?}");
+    }
 }
