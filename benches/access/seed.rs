@@ -99,9 +99,9 @@ fn people(kind: Kind, sessions: u64, now: i64) -> Result<Vec<String>> {
              SELECT {id}, {email}, 'User ' || n, '{hash}', 1, {now}, 0 FROM {all}"
         ),
         format!(
-            "INSERT INTO membership (workspace_id, user_id, role, email, display_name, search_text, joined_at)
+            "INSERT INTO membership (workspace_id, user_id, role, email, display_name, search_text, joined_at, last_seen_at)
              SELECT {of}, {id}, CASE WHEN n = {users} THEN 3 ELSE 1 END, {email}, 'User ' || n,
-                    'user ' || n || ' ' || {email}, {now} FROM {all}"
+                    'user ' || n || ' ' || {email}, {now}, {now} FROM {all}"
         ),
     ])
 }

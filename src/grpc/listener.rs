@@ -28,7 +28,7 @@ use futures_util::Stream;
 use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -117,6 +117,8 @@ async fn accept(listener: Listener, ready: mpsc::Sender<Connection>, end: Cancel
                     }
                     Err(full) => note_full(full),
                 }
+                // However many come at once, calls go on in between.
+                yield_now().await;
             }
             Err(error) if concerns_one(&error) => {}
             Err(error) => {
