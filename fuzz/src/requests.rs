@@ -360,7 +360,7 @@ impl Service {
     async fn found(&self, workspace: &str, owner: &str, name: &str) -> v1::AcceptInvitationResponse {
         let workspace = Name::parse("name", workspace).unwrap();
         let owner = EmailAddress::parse("email", owner).unwrap();
-        let link = self.app.bootstrap(&workspace, &owner, false).await.unwrap().unwrap();
+        let link = self.app.bootstrap(&workspace, &owner, false).await.unwrap().invitation().unwrap();
         self.accept(link.token.expose_secret(), name).await
     }
 

@@ -37,7 +37,7 @@ pub use accept::{AcceptInvitation, Accepted};
 pub use access::{AccessCheck, AccessDenial, AccessVerdict, CheckSubject, Foreseen};
 pub use delivery::{DeliveryOutcome, OutgoingEmail, SEND_LIMIT};
 pub use invitations::CreateInvitation;
-pub use operator::{CreateServiceKey, HandedOverInvitation};
+pub use operator::{Bootstrapped, CreateServiceKey, HandedOverInvitation};
 pub use passwords::{ChangePassword, ResetPassword};
 pub use refusals::Refusal;
 pub use sessions::{CurrentSession, SignIn, SignedIn};

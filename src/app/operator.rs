@@ -6,7 +6,9 @@ use crate::authz::{Caller, Op, ServiceScope};
 use crate::clock::Timestamp;
 use crate::crypto::{TokenKind, new_uuid};
 use crate::error::{Error, FieldReason, Reason, Result};
-use crate::model::{AuditAction, AuditRecord, EmailAddress, InvitationId, Name, Role, ServiceKeyId, WorkspaceId};
+use crate::model::{
+    AuditAction, AuditRecord, EmailAddress, InvitationId, Name, Role, ServiceKeyId, Workspace, WorkspaceId,
+};
 use crate::store::{NewInvitation, NewServiceKey, ServiceKey, Write};
 
 use super::invitations::replace;
@@ -22,6 +24,28 @@ pub struct HandedOverInvitation {
     pub link: SecretString,
 }
 
+/// What came of founding a workspace.
+#[derive(Debug)]
+pub enum Bootstrapped {
+    Founded {
+        invitation: HandedOverInvitation,
+        /// A workspace that had the same name already: names need not be unique.
+        namesake: Option<WorkspaceId>,
+    },
+    /// There is one of that name, and nothing was done.
+    Present(WorkspaceId),
+}
+
+impl Bootstrapped {
+    /// The invitation of the workspace's first Owner, if it was founded now.
+    pub fn invitation(self) -> Option<HandedOverInvitation> {
+        match self {
+            Self::Founded { invitation, .. } => Some(invitation),
+            Self::Present(_) => None,
+        }
+    }
+}
+
 /// A service key to make.
 #[derive(Clone, Debug)]
 pub struct CreateServiceKey {
@@ -33,34 +57,34 @@ pub struct CreateServiceKey {
 
 impl App {
     /// Founds a workspace. With `if_absent`, does nothing if there is one of that name.
-    pub async fn bootstrap(
-        &self,
-        name: &Name,
-        owner: &EmailAddress,
-        if_absent: bool,
-    ) -> Result<Option<HandedOverInvitation>> {
+    pub async fn bootstrap(&self, name: &Name, owner: &EmailAddress, if_absent: bool) -> Result<Bootstrapped> {
         let op = self.operator_op();
         retrying(op.deadline, || self.found(&op, name, owner, if_absent)).await
     }
 
-    async fn found(
-        &self,
-        op: &Op,
-        name: &Name,
-        owner: &EmailAddress,
-        if_absent: bool,
-    ) -> Result<Option<HandedOverInvitation>> {
+    async fn found(&self, op: &Op, name: &Name, owner: &EmailAddress, if_absent: bool) -> Result<Bootstrapped> {
         let mut tx = self.store().write_unscoped(op).await?;
         // Two at once find nothing, both.
         tx.lock_name("workspace", name.as_str()).await?;
-        if if_absent && tx.workspace_name_taken(name).await? {
-            return Ok(None);
+        let namesake = tx.workspace_named(name).await?;
+        if let Some(there) = namesake.filter(|_| if_absent) {
+            return Ok(Bootstrapped::Present(there));
         }
         let workspace = insert_workspace(&mut tx, name).await?;
         let invitation = founding(op, workspace, owner, false);
         let handed_over = self.hand_over(&mut tx, &invitation).await?;
         tx.commit().await?;
-        Ok(Some(handed_over))
+        Ok(Bootstrapped::Founded { invitation: handed_over, namesake })
+    }
+
+    /// Up to `limit` workspaces in the order of their ids, which is about that of their founding: those after `after`.
+    pub async fn workspaces(
+        &self,
+        named: Option<&Name>,
+        after: Option<WorkspaceId>,
+        limit: u64,
+    ) -> Result<Vec<Workspace>> {
+        self.store().workspaces(named, after, limit).await
     }
 
     /// Invites an Owner to a workspace that exists. An open invitation for the address is replaced.

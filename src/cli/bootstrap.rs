@@ -2,12 +2,12 @@
 
 use secrecy::ExposeSecret;
 
-use crate::app::HandedOverInvitation;
+use crate::app::{Bootstrapped, HandedOverInvitation};
 use crate::config::{DatabaseConfig, LinkConfig};
 use crate::error::{FieldViolation, Reason};
 use crate::model::{EmailAddress, Name, WorkspaceId, parse_uuid};
 
-use super::lifecycle::operator_app;
+use super::lifecycle::{operator_app, operator_app_on_existing};
 use super::{Failure, Outcome};
 
 #[derive(clap::Args)]
@@ -29,7 +29,8 @@ pub struct Bootstrap {
     #[arg(long, env = "ROLECALL_IF_ABSENT")]
     if_absent: bool,
 
-    /// Print one line of JSON: workspace_id, invitation_id, invitation_token, setup_url
+    /// Print one line of JSON: workspace_id, invitation_id, invitation_token, setup_url. All but the first are null where
+    /// nothing was done
     #[arg(long, env = "ROLECALL_JSON")]
     json: bool,
 }
@@ -40,8 +41,18 @@ impl Bootstrap {
         let owner = EmailAddress::parse("--owner", &self.owner).map_err(usage)?;
         let (app, store) = operator_app(&self.database, self.links).await?;
         match app.bootstrap(&name, &owner, self.if_absent).await? {
-            Some(invitation) => print(&invitation, self.json),
-            None => eprintln!("rolecall: there is a workspace of that name already; nothing was done"),
+            Bootstrapped::Founded { invitation, namesake } => {
+                if let Some(namesake) = namesake {
+                    eprintln!("rolecall: another workspace, {namesake}, has that name too");
+                }
+                print(&invitation, self.json);
+            }
+            Bootstrapped::Present(workspace) => {
+                eprintln!("rolecall: there is a workspace of that name already, {workspace}; nothing was done");
+                if self.json {
+                    println!("{}", json_line(workspace, None));
+                }
+            }
         }
         store.close().await;
         Ok(())
@@ -72,7 +83,7 @@ impl InviteOwner {
     pub async fn run(self) -> Outcome {
         let workspace = workspace_id(&self.workspace)?;
         let owner = EmailAddress::parse("--owner", &self.owner).map_err(usage)?;
-        let (app, store) = operator_app(&self.database, self.links).await?;
+        let (app, store) = operator_app_on_existing(&self.database, self.links).await?;
         print(&app.invite_owner(workspace, &owner).await.map_err(of_workspace)?, self.json);
         store.close().await;
         Ok(())
@@ -94,23 +105,27 @@ pub(super) fn of_workspace(error: crate::error::Error) -> Failure {
     }
 }
 
-fn usage(violation: FieldViolation) -> Failure {
+pub(super) fn usage(violation: FieldViolation) -> Failure {
     Failure::Usage(format!("{}: {}", violation.field, violation.text))
 }
 
 fn print(invitation: &HandedOverInvitation, json: bool) {
     if json {
-        let line = serde_json::json!({
-            "workspace_id": invitation.workspace_id.to_string(),
-            "invitation_id": invitation.invitation_id.to_string(),
-            "invitation_token": invitation.token.expose_secret(),
-            "setup_url": invitation.link.expose_secret(),
-        });
-        println!("{line}");
+        println!("{}", json_line(invitation.workspace_id, Some(invitation)));
     } else {
         println!("workspace   {}", invitation.workspace_id);
         println!("invitation  {} (good for 7 days)", invitation.invitation_id);
         println!("set-up link {}", invitation.link.expose_secret());
         println!("Hand the link to the Owner over a channel that you trust: whoever has it becomes the Owner.");
     }
+}
+
+/// The same members whether there is an invitation or not.
+fn json_line(workspace: WorkspaceId, invitation: Option<&HandedOverInvitation>) -> serde_json::Value {
+    serde_json::json!({
+        "workspace_id": workspace.to_string(),
+        "invitation_id": invitation.map(|invitation| invitation.invitation_id.to_string()),
+        "invitation_token": invitation.map(|invitation| invitation.token.expose_secret()),
+        "setup_url": invitation.map(|invitation| invitation.link.expose_secret()),
+    })
 }

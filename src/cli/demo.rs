@@ -96,7 +96,8 @@ async fn populate(app: &App, mail: &Path) -> Result<People, Failure> {
     let password = SecretString::from(random.expose_secret().replace(TokenKind::KnownDevice.prefix(), "demo-"));
     let name = Name::parse("workspace", "Acme").map_err(|v| Failure::Failed(v.text))?;
     let founding = app.bootstrap(&name, &email("owner@acme.example")?, false).await?;
-    let founding = founding.ok_or_else(|| Failure::Failed("the demo's workspace exists already".to_owned()))?;
+    let founding =
+        founding.invitation().ok_or_else(|| Failure::Failed("the demo's workspace exists already".to_owned()))?;
     let owner = accept(app, founding.token.expose_secret(), "Olga Owner", &password).await?;
     let mut others = Vec::new();
     for (name, address, role) in PEOPLE {

@@ -60,6 +60,15 @@ pub async fn operator_app(database: &DatabaseConfig, links: LinkConfig) -> Resul
     Ok((app, store))
 }
 
+/// As [`operator_app`], for a command that is about what is there: a wrong path must not become an empty database.
+pub async fn operator_app_on_existing(database: &DatabaseConfig, links: LinkConfig) -> Result<(App, Store), Failure> {
+    database.validate()?;
+    match database.missing()? {
+        None => operator_app(database, links).await,
+        Some(path) => Err(Failure::Failed(format!("--database-url: there is no database {}", path.display()))),
+    }
+}
+
 /// Listens for signals from the moment of this call, and completes when one tells the process to stop. Before the call a
 /// signal kills the process, so it comes before anybody is told that the service is there.
 pub fn told_to_stop() -> impl Future<Output = ()> + Send {

@@ -18,8 +18,10 @@ pub struct Migrate {
 impl Migrate {
     pub async fn run(self) -> Outcome {
         self.database.validate()?;
-        if self.check && !self.database.exists()? {
-            return Err(Failure::Failed("there is no database yet".to_owned()));
+        if self.check
+            && let Some(path) = self.database.missing()?
+        {
+            return Err(Failure::Failed(format!("--database-url: there is no database {}", path.display())));
         }
         let store = Store::open(&self.database).await?;
         if self.check {

@@ -10,6 +10,7 @@ mod migrate;
 mod serve;
 mod service_key;
 mod telemetry;
+mod workspaces;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -38,6 +39,8 @@ enum Command {
     Bootstrap(bootstrap::Bootstrap),
     /// Invite an Owner to a workspace that exists and print the set-up link
     InviteOwner(bootstrap::InviteOwner),
+    /// List the workspaces with their ids
+    Workspaces(workspaces::Workspaces),
     /// Make, list and revoke the credentials of other services
     #[command(subcommand)]
     ServiceKey(service_key::ServiceKeyCommand),
@@ -90,6 +93,7 @@ async fn run(command: Command) -> Outcome {
         Command::Serve(serve) => serve.run().await,
         Command::Bootstrap(bootstrap) => bootstrap.run().await,
         Command::InviteOwner(invite) => invite.run().await,
+        Command::Workspaces(workspaces) => workspaces.run().await,
         Command::ServiceKey(command) => command.run().await,
         Command::Migrate(migrate) => migrate.run().await,
         Command::Health(health) => health.run().await,

@@ -13,7 +13,7 @@ use crate::config::{DatabaseConfig, LinkConfig};
 use crate::store::ServiceKey;
 
 use super::bootstrap::{of_workspace, workspace_id};
-use super::lifecycle::operator_app;
+use super::lifecycle::{operator_app, operator_app_on_existing};
 use super::{Failure, Outcome};
 
 /// Longest name of a key in characters.
@@ -98,7 +98,7 @@ impl Create {
 
 impl List {
     async fn run(self) -> Outcome {
-        let (app, store) = operator_app(&self.database, LinkConfig::default()).await?;
+        let (app, store) = operator_app_on_existing(&self.database, LinkConfig::default()).await?;
         let now = app.now();
         println!("NAME\tSTATE\tSCOPES\tWORKSPACE\tCREATED\tEXPIRES\tLAST USED");
         for key in app.service_keys().await? {
@@ -121,7 +121,7 @@ impl List {
 
 impl Revoke {
     async fn run(self) -> Outcome {
-        let (app, store) = operator_app(&self.database, LinkConfig::default()).await?;
+        let (app, store) = operator_app_on_existing(&self.database, LinkConfig::default()).await?;
         let found = app.revoke_service_key(&self.name).await?;
         store.close().await;
         if found { Ok(()) } else { Err(Failure::Failed("NAME: there is no service key of that name".to_owned())) }
@@ -136,7 +136,7 @@ fn state(key: &ServiceKey, now: Timestamp) -> &'static str {
     }
 }
 
-fn moment(time: Option<Timestamp>) -> String {
+pub(super) fn moment(time: Option<Timestamp>) -> String {
     time.and_then(|time| time.to_date_time().format(&Rfc3339).ok()).unwrap_or_else(|| "-".to_owned())
 }
 

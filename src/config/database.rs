@@ -129,14 +129,15 @@ impl DatabaseConfig {
         Ok(())
     }
 
-    /// Whether the database is there, so that a question does not create it. A server says so itself when it is asked.
+    /// The database's file if that is not there, so that a question does not create it. A server says itself what it
+    /// does not have.
     ///
     /// # Errors
     /// As [`DatabaseConfig::target`].
-    pub fn exists(&self) -> Result<bool, ConfigError> {
+    pub fn missing(&self) -> Result<Option<PathBuf>, ConfigError> {
         match self.target()? {
-            DatabaseTarget::Sqlite(path) => Ok(path.exists()),
-            DatabaseTarget::Postgres(_) => Ok(true),
+            DatabaseTarget::Sqlite(path) => Ok((!path.exists()).then_some(path)),
+            DatabaseTarget::Postgres(_) => Ok(None),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Workspaces.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 
 use crate::error::{Reason, Result};
 use crate::model::{Name, Workspace, WorkspaceId};
@@ -13,6 +13,25 @@ impl Store {
     pub async fn workspace(&self, id: WorkspaceId) -> Result<Workspace> {
         find(self.reader(), id).await
     }
+
+    /// Up to `limit` workspaces after `after` in the order of their ids; those of a name, or all.
+    pub async fn workspaces(
+        &self,
+        named: Option<&Name>,
+        after: Option<WorkspaceId>,
+        limit: u64,
+    ) -> Result<Vec<Workspace>> {
+        use workspace::Column as W;
+        let rows = workspace::Entity::find()
+            .apply_if(named, |query, name| query.filter(W::Name.eq(name.as_str())))
+            .apply_if(after, |query, id| query.filter(W::Id.gt(id.uuid())))
+            .order_by_asc(W::Id)
+            .limit(limit)
+            .all(self.reader())
+            .await
+            .map_err(refused)?;
+        Ok(rows.into_iter().map(from_row).collect())
+    }
 }
 
 impl Write {
@@ -20,10 +39,11 @@ impl Write {
         find(&self.txn, id).await
     }
 
-    /// Whether a workspace of that name exists, as of this transaction.
-    pub async fn workspace_name_taken(&self, name: &Name) -> Result<bool> {
-        let query = workspace::Entity::find().filter(workspace::Column::Name.eq(name.as_str()));
-        Ok(query.one(&self.txn).await.map_err(refused)?.is_some())
+    /// The oldest workspace of that name, as of this transaction.
+    pub async fn workspace_named(&self, name: &Name) -> Result<Option<WorkspaceId>> {
+        use workspace::Column as W;
+        let query = workspace::Entity::find().filter(W::Name.eq(name.as_str())).order_by_asc(W::CreatedAt);
+        Ok(query.one(&self.txn).await.map_err(refused)?.map(|row| WorkspaceId::new(row.id)))
     }
 
     /// Creates a workspace without members.

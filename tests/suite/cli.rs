@@ -73,7 +73,7 @@ fn a_service_key_is_printed_once_and_its_name_is_never_used_again() {
 #[test]
 fn a_check_of_the_schema_changes_nothing_and_says_how_it_stands() {
     let database = Place::empty();
-    let says = if mode() == Mode::Sqlite { "there is no database yet" } else { "schema is old" };
+    let says = if mode() == Mode::Sqlite { "there is no database" } else { "schema is old" };
     one_line(&run(&database, &["migrate", "--check"]), 1, says);
     assert!(run(&database, &["migrate"]).1.starts_with("applied m0001_initial"));
     assert_eq!(run(&database, &["migrate"]).1, "the schema was up to date\n");
@@ -92,14 +92,68 @@ fn bootstrap_prints_one_line_of_json_and_nothing_when_the_workspace_is_there() {
     let token = json["invitation_token"].as_str().unwrap();
     assert!(token.starts_with("rci_") && json["setup_url"].as_str().unwrap().ends_with(token));
     let (code, out, _) = run(&database, &bootstrap);
-    assert_eq!((code, out.as_str()), (Some(0), ""));
+    let again: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let nothing = serde_json::Value::Null;
+    assert_eq!((code, &again["workspace_id"], &again["setup_url"]), (Some(0), &json["workspace_id"], &nothing));
+    assert_eq!(again.as_object().unwrap().len(), 4);
+    // Names need not be unique, and whoever did not mean that is told.
+    let (code, out, err) = run(&database, &["bootstrap", "--workspace", "Acme", "--owner", "o@acme.example", "--json"]);
+    assert_eq!((code, out.lines().count()), (Some(0), 1));
+    assert!(err.contains(json["workspace_id"].as_str().unwrap()) && err.contains("has that name too"), "{err}");
     one_line(&run(&database, &["bootstrap", "--workspace", "", "--owner", "o@acme.example"]), 2, "--workspace");
     one_line(&run(&database, &["bootstrap", "--workspace", "A", "--owner", "none"]), 2, "--owner");
 }
 
 #[test]
+fn workspaces_are_listed_with_what_other_commands_want_of_them() {
+    let database = Place::empty();
+    let found = |name: &str| {
+        let (code, out, err) =
+            run(&database, &["bootstrap", "--workspace", name, "--owner", "o@acme.example", "--json"]);
+        assert_eq!(code, Some(0), "{err}");
+        let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+        json["workspace_id"].as_str().unwrap().to_owned()
+    };
+    let [acme, umlaut] = ["Acme", "Bär\u{202f}& Co"].map(found);
+    let (code, out, err) = run(&database, &["workspaces"]);
+    assert_eq!(code, Some(0), "{err}");
+    let lines: Vec<Vec<&str>> = out.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!(lines[0], ["ID", "NAME", "OWNERS", "CREATED"]);
+    let listed: Vec<_> = lines[1..].iter().map(|line| (line[0], line[1], line[2])).collect();
+    assert_eq!(listed, [(acme.as_str(), "Acme", "0"), (&umlaut, "Bär\u{202f}& Co", "0")]);
+    let (_, out, _) = run(&database, &["workspaces", "--name", "Acme"]);
+    assert_eq!(out.lines().count(), 2);
+    let (code, _, err) = run(&database, &["invite-owner", "--workspace", &acme, "--owner", "other@acme.example"]);
+    assert_eq!(code, Some(0), "{err}");
+}
+
+#[test]
+fn a_command_about_what_is_there_makes_no_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/typo/rolecall.db", folder.path().display());
+    let workspace = "01990000-0000-7000-8000-000000000000";
+    let commands: [&[&str]; 5] = [
+        &["workspaces"],
+        &["service-key", "list"],
+        &["service-key", "revoke", "gateway"],
+        &["invite-owner", "--workspace", workspace, "--owner", "o@acme.example"],
+        &["migrate", "--check"],
+    ];
+    for command in commands {
+        let output = rolecall(command).args(["--database-url", &url]).output().unwrap();
+        let outcome = (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        );
+        one_line(&outcome, 1, "--database-url: there is no database");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn help_shows_no_secret_of_the_environment() {
-    for command in ["serve", "bootstrap", "invite-owner", "migrate", "health", "demo"] {
+    for command in ["serve", "bootstrap", "invite-owner", "workspaces", "migrate", "health", "demo"] {
         let mut help = rolecall(&[command, "--help"]);
         help.env("ROLECALL_MAIL_URL", "smtp://user:hunter2@host").env("ROLECALL_DATABASE_URL", "sqlite://hunter2");
         let output = help.output().unwrap();

@@ -69,7 +69,7 @@ impl Play {
         self.model.now = self.world.clock.now().as_micros();
         let parsed = rolecall::model::Name::parse("name", name).unwrap();
         let email = rolecall::model::EmailAddress::parse("email", EMAILS[index]).unwrap();
-        let founded = self.world.app.bootstrap(&parsed, &email, false).await.unwrap().unwrap();
+        let founded = self.world.app.bootstrap(&parsed, &email, false).await.unwrap().invitation().unwrap();
         let (now, model) = (self.model.now, &mut self.model);
         model.workspaces.push(Workspace { id: founded.workspace_id.to_string(), name: name.into(), founded: false });
         model.invitations.push(super::state::Invitation {

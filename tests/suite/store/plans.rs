@@ -103,7 +103,7 @@ async fn people(book: &mut Book, scene: &Scene, owner: &Seat) {
     book.add("an account by its address", store.account_by_email(&owner.account.email)).await;
     book.add("an account", store.account(owner.user)).await;
     let mut tx = scene.system(NOW).await;
-    book.add("a workspace by its name", tx.workspace_name_taken(&name("Acme"))).await;
+    book.add("a workspace by its name", tx.workspace_named(&name("Acme"))).await;
     book.add("a user by address", tx.active_member_by_email(workspace, &owner.account.email)).await;
     book.add("a user's name", tx.rename_memberships(owner.user, &owner.account.email, &name("Sam"))).await;
     book.add("a user's lock", tx.lock_user(owner.user)).await;

@@ -253,7 +253,7 @@ impl World {
     pub async fn workspace(&self, name: &str, owner: &str) -> Person {
         let name = Name::parse("name", name).unwrap();
         let email = EmailAddress::parse("email", owner).unwrap();
-        let invitation = self.app.bootstrap(&name, &email, false).await.unwrap().unwrap();
+        let invitation = self.app.bootstrap(&name, &email, false).await.unwrap().invitation().unwrap();
         self.accept(invitation.token.expose_secret(), "Olga Owner").await
     }
 
