@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::authz::{Caller, Op, Permission};
 use crate::crypto::{MintedToken, TokenKind, new_user_id, new_uuid};
-use crate::error::{Error, Reason, Result};
+use crate::error::{Reason, Result};
 use crate::model::{
     Account, AuditAction, AuditActor, AuditRecord, EmailAddress, Member, Page, PageRequest, Session, SessionId,
     SignInId, UserId, UserState, WorkspaceId, WorkspaceMembership,
@@ -15,7 +15,7 @@ use crate::store::{NewSession, Write};
 
 use super::App;
 use super::accept::signed_in_record;
-use super::throttle::Guess;
+use super::throttle::{Guess, Guessed};
 use super::users::not_a_member;
 
 /// How long a device is remembered after it signed in.
@@ -74,14 +74,35 @@ impl App {
             let right = self.0.passwords.verify(&place, command.password.clone(), hash).await?;
             Ok(right && default.is_some())
         };
-        let right = self.guess(op, guess, check).await?;
+        let guessed = self.guess_unsettled(op, guess, check).await?;
         drop(place);
-        let (account, default) = account.zip(default).filter(|_| right).ok_or(Reason::InvalidCredentials)?;
-        let workspace = command.workspace.unwrap_or(default);
-        // Asked before the lock, which would tell an unknown workspace from a foreign one.
-        if self.store().role_of(workspace, account.user_id).await?.is_none() {
-            return Err(not_a_member());
+        let right = account.zip(default).filter(|_| guessed.is_right());
+        let (account, default) = right.ok_or(Reason::InvalidCredentials)?;
+        let signed_in = self.enter(op, command, &account, default, &guessed).await;
+        if signed_in.is_err() {
+            // What has come to nothing has not settled it, and the password was right all the same.
+            if let Err(error) = self.settle_guess(op, &guessed).await {
+                tracing::debug!(%error, "a right password stays counted as a wrong one");
+            }
         }
+        signed_in
+    }
+
+    /// Begins a session of somebody whose password was right, and settles that.
+    async fn enter(
+        &self,
+        op: &Op,
+        command: &SignIn,
+        account: &Account,
+        default: WorkspaceId,
+        guessed: &Guessed<'_>,
+    ) -> Result<SignedIn> {
+        let workspace = match command.workspace {
+            // Asked before the lock, which would tell an unknown workspace from a foreign one.
+            Some(named) if self.store().role_of(named, account.user_id).await?.is_none() => return Err(not_a_member()),
+            Some(named) => named,
+            None => default,
+        };
         let upgraded = match self.0.passwords.is_outdated(&account.password_hash) {
             true => Some(self.0.passwords.hash(command.password.clone()).await?),
             false => None,
@@ -93,14 +114,13 @@ impl App {
         if tx.account(account.user_id).await?.password_hash != account.password_hash {
             return Err(Reason::Conflict.into());
         }
-        if tx.role_of(workspace, account.user_id).await?.is_none() {
-            return Err(not_a_member());
-        }
         if let Some(hash) = &upgraded {
             tx.set_password(account.user_id, hash).await?;
         }
-        let mut signed_in = self.begin_sign_in(&mut tx, &account, workspace).await?;
+        let mut signed_in = self.begin_sign_in(&mut tx, account, workspace).await?;
+        let device = command.device_token.as_ref();
         signed_in.device_token = Some(self.remember_device(&mut tx, account.user_id, device).await?);
+        guessed.settle(&mut tx).await?;
         tx.commit().await?;
         Ok(signed_in)
     }
@@ -136,10 +156,6 @@ impl App {
         // Whatever ends the session waits for that lock, or was before it.
         tx.lock_user(caller.user_id).await?;
         let caller = tx.op().caller.session()?.clone();
-        // Again, under the lock.
-        if tx.role_of(target, caller.user_id).await?.is_none() {
-            return Err(not_a_member());
-        }
         let token = TokenKind::Session.mint();
         let session = Session {
             session_id: SessionId::new(new_uuid(op.now)),
@@ -292,11 +308,13 @@ impl App {
         self.begin(tx, session, TokenKind::Session.mint()).await
     }
 
+    /// Begins a session under the user's lock.
+    ///
+    /// # Errors
+    /// `NOT_A_MEMBER`: or no longer.
     async fn begin(&self, tx: &mut Write, session: Session, token: MintedToken) -> Result<SignedIn> {
-        let member = tx.member(session.workspace_id, session.user_id).await?;
-        if member.state != UserState::Active {
-            return Err(Error::internal("a session without an active membership"));
-        }
+        let member = tx.find_member(session.workspace_id, session.user_id).await?;
+        let member = member.filter(|member| member.state == UserState::Active).ok_or_else(not_a_member)?;
         let new = NewSession { session: session.clone(), role: member.role, token: token.hash };
         tx.insert_session(&new, self.lifetime()).await?;
         let workspace = tx.workspace(session.workspace_id).await?;

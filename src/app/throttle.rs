@@ -41,6 +41,15 @@ struct Counted {
     blocked_until: Timestamp,
 }
 
+/// A guess that was counted and has turned out right or wrong.
+#[must_use = "a right guess stays counted as a wrong one until it is settled"]
+pub(super) struct Guessed<'a> {
+    right: bool,
+    /// What a right one has to be taken out of.
+    counted: Vec<Counted>,
+    _under_way: Option<OnItsWay<'a>>,
+}
+
 /// The attempts of this process that are counted and whose outcome is not known yet, by the counters of their networks.
 /// People of one network who sign in side by side may be more than its limit, and are not to be told to come back in an
 /// hour.
@@ -87,6 +96,18 @@ impl Guess<'_> {
     }
 }
 
+impl Guessed<'_> {
+    pub(super) fn is_right(&self) -> bool {
+        self.right
+    }
+
+    /// Settles a right guess as a part of `tx`, which locks nothing after it: whoever counts a guess waits for the
+    /// counters, and nobody is to wait for something else meanwhile.
+    pub(super) async fn settle(&self, tx: &mut Write) -> Result<()> {
+        settle(tx, &self.counted, self.right).await
+    }
+}
+
 impl App {
     /// Runs `check`, which says whether a password is right, as a counted guess. A right one clears what its failures
     /// have counted; what is neither right nor wrong does not count.
@@ -97,18 +118,36 @@ impl App {
     where
         F: Future<Output = Result<bool>>,
     {
+        let guessed = self.guess_unsettled(op, guess, check).await?;
+        self.settle_guess(op, &guessed).await?;
+        Ok(guessed.right)
+    }
+
+    /// As [`App::guess`], for whoever settles a right guess with what it brings, or by [`App::settle_guess`].
+    pub(super) async fn guess_unsettled<F>(&self, op: &Op, guess: Guess<'_>, check: F) -> Result<Guessed<'_>>
+    where
+        F: Future<Output = Result<bool>>,
+    {
         if !self.0.throttled {
-            return check.await;
+            return Ok(Guessed { right: check.await?, counted: Vec::new(), _under_way: None });
         }
         let counters = self.counters(op, &guess).await?;
-        let (counters, _under_way) = retrying(op.deadline, || self.count(op, &counters)).await?;
-        let outcome = check.await;
-        match &outcome {
-            Ok(false) => {}
-            Ok(true) => retrying(op.deadline, || self.settle(op, &counters, true)).await?,
-            Err(_) => retrying(op.deadline, || self.settle(op, &counters, false)).await?,
+        let (counted, under_way) = retrying(op.deadline, || self.count(op, &counters)).await?;
+        match check.await {
+            Ok(right) => Ok(Guessed { right, counted, _under_way: under_way }),
+            Err(error) => {
+                retrying(op.deadline, || self.settle_alone(op, &counted, false)).await?;
+                Err(error)
+            }
         }
-        outcome
+    }
+
+    /// Settles a right guess in a transaction of its own.
+    pub(super) async fn settle_guess(&self, op: &Op, guessed: &Guessed<'_>) -> Result<()> {
+        if guessed.right && !guessed.counted.is_empty() {
+            retrying(op.deadline, || self.settle_alone(op, &guessed.counted, true)).await?;
+        }
+        Ok(())
     }
 
     /// The counters that a guess meets, in the order in which they are locked: that of the address, of the address and
@@ -172,19 +211,9 @@ impl App {
         }
     }
 
-    /// Uncounts an attempt that was no failure. A `right` password clears the failures before it too, but not those of
-    /// the whole network, or an attacker with one account of their own would clear them at will.
-    async fn settle(&self, op: &Op, counters: &[Counted], right: bool) -> Result<()> {
+    async fn settle_alone(&self, op: &Op, counted: &[Counted], right: bool) -> Result<()> {
         let mut tx = self.store().write_background(op).await?;
-        // One after the other: a statement about several would lock them in an order of its own.
-        for Counted { kind, key, blocked_until } in counters {
-            match kind {
-                ThrottleKind::AddressAndNetwork | ThrottleKind::Address | ThrottleKind::Device if right => {
-                    tx.clear_throttle_counter(key).await?;
-                }
-                _ => tx.uncount_attempt(key, *blocked_until).await?,
-            }
-        }
+        settle(&mut tx, counted, right).await?;
         tx.commit().await
     }
 
@@ -210,6 +239,21 @@ impl App {
         };
         self.0.throttle_secret.get_or_try_init(|| retrying(op.deadline, load)).await.cloned()
     }
+}
+
+/// Uncounts an attempt that was no failure. A `right` password clears the failures before it too, but not those of the
+/// whole network, or an attacker with one account of their own would clear them at will.
+async fn settle(tx: &mut Write, counted: &[Counted], right: bool) -> Result<()> {
+    // One after the other: a statement about several would lock them in an order of its own.
+    for Counted { kind, key, blocked_until } in counted {
+        match kind {
+            ThrottleKind::AddressAndNetwork | ThrottleKind::Address | ThrottleKind::Device if right => {
+                tx.clear_throttle_counter(key).await?;
+            }
+            _ => tx.uncount_attempt(key, *blocked_until).await?,
+        }
+    }
+    Ok(())
 }
 
 /// What stands for the counter of a kind, of whatever the parts are.

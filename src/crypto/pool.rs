@@ -7,14 +7,23 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::random_fraction;
 use crate::error::{Error, Reason, Result};
 
 /// As setpriority(2) counts: 0 is the others' and 19 the lowest. At 10 a thread that always wants a core gets a tenth of it
 /// while others want it too.
 const NICE: i32 = 10;
+
+/// How long work takes as long as none was measured: about a hash at the default costs.
+const FIRST_GUESS: Duration = Duration::from_millis(20);
+/// How much of the measured time the last work is: of about this many the mean is taken.
+const REMEMBERED: u32 = 16;
+/// The longest that anybody is told to stay away. What refuses others too, such as an attack, must not keep them away.
+const LONGEST_ABSENCE: Duration = Duration::from_secs(5);
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -23,6 +32,38 @@ type Job = Box<dyn FnOnce() + Send>;
 pub(super) struct Pool {
     jobs: Sender<Job>,
     places: Arc<Semaphore>,
+    line: Arc<Mutex<Line>>,
+}
+
+/// Those who were refused, as if they stood in line: each is told to come back when it is likely to be their turn. If all
+/// came back within the same second, most would be refused again, and to refuse takes work too.
+#[derive(Debug)]
+struct Line {
+    threads: u32,
+    places: u32,
+    /// The mean time that work took.
+    work: Duration,
+    /// When the last one is to come back.
+    end: Instant,
+}
+
+impl Line {
+    fn new(threads: usize, places: usize, now: Instant) -> Self {
+        let count = |number| u32::try_from(number).unwrap_or(u32::MAX).max(1);
+        Self { threads: count(threads), places: count(places), work: FIRST_GUESS, end: now }
+    }
+
+    fn note(&mut self, took: Duration) {
+        self.work = (self.work * (REMEMBERED - 1) + took) / REMEMBERED;
+    }
+
+    /// Puts one more at the end. Answers how long they wait: as long at least as half of those who have a place now.
+    fn join(&mut self, now: Instant) -> Duration {
+        let pace = self.work / self.threads;
+        let soonest = now + (pace * (self.places / 2)).min(LONGEST_ABSENCE);
+        self.end = (self.end + pace).clamp(soonest, now + LONGEST_ABSENCE);
+        self.end.saturating_duration_since(now)
+    }
 }
 
 /// A place in the pool. It is given back when its work is done and whoever reserved it has dropped it.
@@ -40,16 +81,23 @@ impl Pool {
             let thread = std::thread::Builder::new().name("hashing".to_owned());
             thread.spawn(move || work(&waiting)).map_err(Error::internal)?;
         }
-        Ok(Self { jobs, places: Arc::new(Semaphore::new(places)) })
+        let line = Line::new(threads, places, Instant::now());
+        Ok(Self { jobs, places: Arc::new(Semaphore::new(places)), line: Arc::new(Mutex::new(line)) })
     }
 
     /// A place for work that is to come.
     ///
     /// # Errors
-    /// `OVERLOADED` when there is none.
+    /// `OVERLOADED` when there is none, with the time when there is likely to be one.
     pub(super) fn reserve(&self) -> Result<Place> {
-        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Error::new(Reason::Overloaded))?;
-        Ok(Place(Arc::new(permit)))
+        match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(permit) => Ok(Place(Arc::new(permit))),
+            Err(_) => {
+                let absence = self.line.lock().unwrap_or_else(PoisonError::into_inner).join(Instant::now());
+                // Where the line is at its longest all would be told the same.
+                Err(Error::new(Reason::Overloaded).retry_after(absence.mul_f64(0.75 + random_fraction() / 4.0)))
+            }
+        }
     }
 
     /// Has work done when it is its turn. If nobody waits for it by then, it is not begun.
@@ -60,10 +108,12 @@ impl Pool {
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         // Kept by the work too: what runs goes on when its caller has gone.
-        let place = Arc::clone(&place.0);
+        let (place, line) = (Arc::clone(&place.0), Arc::clone(&self.line));
         let job = move || {
             if !answer.is_closed() {
+                let begin = Instant::now();
                 let outcome = work();
+                line.lock().unwrap_or_else(PoisonError::into_inner).note(begin.elapsed());
                 drop(place);
                 let _ = answer.send(outcome);
             }
@@ -155,6 +205,24 @@ mod tests {
         while pool.places.available_permits() < 3 {
             yield_now().await;
         }
+    }
+
+    #[test]
+    fn who_is_refused_is_told_to_come_back_at_the_pace_of_the_work() {
+        let now = Instant::now();
+        let mut line = Line::new(2, 40, now);
+        let millis = |time: Duration| time.as_millis();
+        // 20 ms a hash and two at once: 200 ms for half of the places, and one more each 10 ms.
+        assert_eq!([(); 4].map(|()| millis(line.join(now))), [200, 210, 220, 230]);
+        let later = now + Duration::from_millis(100);
+        assert_eq!(millis(line.join(later)), 200);
+        assert_eq!(millis(line.join(later)), 210);
+        // Slower work, a slower pace; and nobody is sent away for ever.
+        (0..400).for_each(|_| line.note(Duration::from_millis(100)));
+        assert_eq!(millis(line.join(later)), 999);
+        let longest = (0..1_000).map(|_| line.join(later)).max();
+        assert_eq!(longest, Some(LONGEST_ABSENCE));
+        assert_eq!(millis(line.join(later + 2 * LONGEST_ABSENCE)), 999);
     }
 
     #[tokio::test]
