@@ -37,7 +37,9 @@ async fn kind(
     question: Question,
     how: &str,
 ) -> Result<()> {
-    for (in_flight, connections) in LEVELS {
+    let wanted = std::env::var("ACCESS_IN_FLIGHT").ok();
+    let wanted = |level: usize| wanted.as_ref().is_none_or(|list| list.split(',').any(|one| one == level.to_string()));
+    for (in_flight, connections) in LEVELS.into_iter().filter(|(level, _)| wanted(*level)) {
         let mut line = Line::new(place.database, &format!("{}{how}", title(question)), in_flight);
         for _ in 0..ROUNDS {
             let order = |server: &Server| Order {
@@ -48,6 +50,7 @@ async fn kind(
                 time: TIME,
                 sessions: place.sessions,
                 key: place.key.clone(),
+                due: true,
                 pause: Duration::ZERO,
             };
             let empty = generate(&order(echo)).await?;

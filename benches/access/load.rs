@@ -61,6 +61,8 @@ pub struct Order {
     pub time: Duration,
     pub sessions: u64,
     pub key: String,
+    /// Whether use of the sessions that are asked about is due to be recorded, see [`seed::is_due`].
+    pub due: bool,
     /// How long each caller waits before it asks again.
     pub pause: Duration,
 }
@@ -86,12 +88,13 @@ impl Order {
             self.time.as_millis().to_string(),
             self.sessions.to_string(),
             self.key.clone(),
+            self.due.to_string(),
             self.pause.as_millis().to_string(),
         ]
     }
 
     pub fn from_arguments(arguments: &[String]) -> Result<Self> {
-        let [address, question, connections, in_flight, time, sessions, key, pause] = arguments else {
+        let [address, question, connections, in_flight, time, sessions, key, due, pause] = arguments else {
             return Err("the load generator was told too little".into());
         };
         Ok(Self {
@@ -102,6 +105,7 @@ impl Order {
             time: Duration::from_millis(time.parse()?),
             sessions: sessions.parse()?,
             key: key.clone(),
+            due: due.parse()?,
             pause: Duration::from_millis(pause.parse()?),
         })
     }
@@ -164,7 +168,7 @@ async fn ask_on(
     let mut dice = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(std::process::id());
     let mut token = || {
         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        seed::token((dice >> 16) % order.sessions)
+        seed::token(seed::near((dice >> 16) % order.sessions, order.due))
     };
     let requirement = || Some(Requirement::Permission(v1::Permission::ConversationsReply.into()));
     let end = start + order.time;

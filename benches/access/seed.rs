@@ -19,6 +19,7 @@ pub const WORKSPACES: u64 = 100_000;
 pub const CROWD: u64 = 100_000;
 pub const PASSWORD: &str = "violet kettle orbit 77 lamp";
 const HASHES_AT_ONCE: u64 = 2_000;
+const HOUR: i64 = 60 * 60 * 1_000_000;
 const DAY: i64 = 24 * 60 * 60 * 1_000_000;
 
 /// The token of the session with this number.
@@ -29,6 +30,17 @@ pub fn token(number: u64) -> String {
 /// The session of an Admin of the crowd.
 pub fn admin(sessions: u64) -> u64 {
     sessions
+}
+
+/// Whether the use of a session is recorded when it is asked about. Every second one was used an hour from now, as far as
+/// the database knows, so that checks can be measured without that work too.
+fn is_due(number: u64) -> bool {
+    number.is_multiple_of(2)
+}
+
+/// The session with this number, or its neighbour, as is wanted.
+pub fn near(number: u64, due: bool) -> u64 {
+    if is_due(number) == due { number } else { number ^ 1 }
 }
 
 fn secret(number: u64) -> [u8; 32] {
@@ -111,11 +123,12 @@ fn sessions(kind: Kind, sessions: u64, now: i64, numbers: &str) -> String {
     let users = users(sessions);
     let user = format!("CASE WHEN n < {sessions} THEN n % {users} ELSE {users} END");
     let workspace = format!("CASE WHEN n < {sessions} THEN n % {users} % {WORKSPACES} ELSE {WORKSPACES} END");
+    let used = format!("{now} + n % 2 * {HOUR}");
     let role = format!("CASE WHEN n < {sessions} THEN 1 ELSE 3 END");
     format!(
         "INSERT INTO session (id, token_hash, sign_in_id, user_id, workspace_id, created_at, last_used_at, expires_at,
              authenticated_at, role, ended_at, signed_out, user_agent, client_address)
-         SELECT {}, h, {}, {}, {}, {now}, {now}, {}, {now}, {role}, NULL, FALSE, 'bench', '127.0.0.1' FROM {numbers}",
+         SELECT {}, h, {}, {}, {}, {now}, {used}, {}, {now}, {role}, NULL, FALSE, 'bench', '127.0.0.1' FROM {numbers}",
         kind.id(3, "n"),
         kind.id(4, "n"),
         kind.id(2, &user),

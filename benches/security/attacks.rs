@@ -1,11 +1,12 @@
 //! The attackers of the tests, going on for a time. Each attack is a process of its own with the lowest priority: on this
 //! machine it shares the cores with its victim, elsewhere it would not.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::Result;
@@ -18,6 +19,8 @@ const END_STREAM: u8 = 1;
 /// Connections of one flood.
 const CONNECTIONS: usize = 4;
 const SILENT: usize = 1_000;
+/// Addresses that the silent have, so that each of them is within its limit of connections.
+const ADDRESSES: usize = 8;
 /// More than are left to the victim.
 const WITHOUT_FILES: usize = 50;
 const OPEN: &str = "/rolecall.v1.SessionService/SignIn";
@@ -31,11 +34,12 @@ pub enum Attack {
     Pings,
     Garbage,
     Silence,
+    Crowd,
     NoFiles,
 }
 
 impl Attack {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::RapidReset,
         Self::MalformedHeaders,
         Self::Continuation,
@@ -43,6 +47,7 @@ impl Attack {
         Self::Pings,
         Self::Garbage,
         Self::Silence,
+        Self::Crowd,
         Self::NoFiles,
     ];
 
@@ -55,6 +60,7 @@ impl Attack {
             Self::Pings => "PING and SETTINGS without end",
             Self::Garbage => "garbage for messages",
             Self::Silence => "1000 silent sockets",
+            Self::Crowd => "1000 sockets of one address",
             Self::NoFiles => "no files left",
         }
     }
@@ -67,15 +73,18 @@ impl Attack {
         let end = Instant::now() + time;
         let mut attackers = JoinSet::new();
         let number = match self {
-            Self::Silence => SILENT,
+            Self::Silence | Self::Crowd => SILENT,
             Self::NoFiles => WITHOUT_FILES,
             _ => CONNECTIONS,
         };
         for number in 0..number {
             attackers.spawn(async move {
-                let hold = matches!(self, Self::Silence | Self::NoFiles);
                 while Instant::now() < end {
-                    if hold { silence(victim, number, end).await } else { self.flood(victim, end).await }
+                    match self {
+                        Self::Silence => silence(Some(number % ADDRESSES), victim, number, end).await,
+                        Self::Crowd | Self::NoFiles => silence(None, victim, number, end).await,
+                        _ => self.flood(victim, end).await,
+                    }
                 }
             });
         }
@@ -124,7 +133,7 @@ impl Attack {
                 bytes.extend(frame(DATA, END_STREAM, stream(round), &[0, 0, 0, 0, 4, 0xff, 0xff, 0xff, 0xff]));
                 bytes
             }
-            Self::Pings | Self::Silence | Self::NoFiles => {
+            Self::Pings | Self::Silence | Self::Crowd | Self::NoFiles => {
                 let mut bytes = frame(PING, 0, 0, &[0; 8]);
                 bytes.extend(frame(SETTINGS, 0, 0, &[]));
                 bytes
@@ -134,11 +143,22 @@ impl Attack {
 }
 
 /// Connects, says nothing or half of the preface, and waits to be hung up on.
-async fn silence(victim: SocketAddr, number: usize, end: Instant) {
-    let Ok(mut stream) = TcpStream::connect(victim).await else { return };
+async fn silence(from: Option<usize>, victim: SocketAddr, number: usize, end: Instant) {
+    let Ok(mut stream) = connect(from, victim).await else { return };
     let _ = stream.write_all(&MAGIC[..[0, 12, 24][number % 3]]).await;
     let mut rest = Vec::new();
     let _ = tokio::time::timeout(end.saturating_duration_since(Instant::now()), stream.read_to_end(&mut rest)).await;
     // Turned away: whoever has a thousand sockets does not try again at once with each of them.
     tokio::time::sleep(Duration::from_millis(200)).await;
+}
+
+/// From one of several addresses, or from the one that the system chooses.
+async fn connect(from: Option<usize>, victim: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    if let Some(from) = from {
+        let address =
+            Ipv4Addr::from_bits(Ipv4Addr::new(127, 0, 1, 1).to_bits() + u32::try_from(from).map_err(io::Error::other)?);
+        socket.bind((address, 0).into())?;
+    }
+    socket.connect(victim).await
 }

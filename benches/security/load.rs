@@ -12,6 +12,7 @@ use v1::check_access_request::{Requirement, Subject};
 
 use crate::Result;
 use crate::attacks::Attack;
+use crate::bare::Bare;
 use crate::office::{bearer, connect, found, with};
 use crate::program::Program;
 use crate::statistics::Sample;
@@ -61,36 +62,41 @@ pub async fn measure(folder: &Path, seconds: u64) -> Result<()> {
         "| checks during | p10 ms | p50 | p90 | p99 | mean | p99 / idle | peak memory MiB |\n|---|---:|---:|---:|---:|---:|---:|---:|"
     );
     for attack in Attack::ALL {
-        // A program of its own for each, or the peak would be that of all before.
-        let program = Program::start(&folder.join(attack.name().replace(' ', "-")))?;
-        let mut client = Client::connect(&program).await?;
-        client.ask(RAMP).await?;
-        let idle = client.ask(time).await?;
-        let files = if attack == Attack::NoFiles { Some(take_files(&program)?) } else { None };
-        let mut attacker = Command::new("chrt")
-            .args(["--idle", "0"])
-            .arg(std::env::current_exe()?)
-            .args(["attack", attack.name(), &program.address, &(seconds + 2).to_string()])
-            .stderr(Stdio::null())
-            .spawn()?;
-        tokio::time::sleep(RAMP).await;
-        let during = client.ask(time).await;
-        let _ = attacker.kill();
-        attacker.wait()?;
-        if let Some(before) = files {
-            prlimit(Some(pid(&program)?), Resource::Nofile, before)?;
+        under(attack, None, folder, time).await?;
+        if attack == Attack::Crowd {
+            under(attack, Some(&Bare::start()?), folder, time).await?;
         }
-        let during = during?;
-        println!("| nothing, before the next |{idle} | | |");
-        println!(
-            "| {} |{during} | {:.2} | {:.0} |",
-            attack.name(),
-            during.quantile(0.99) / idle.quantile(0.99),
-            program.peak_mib()?
-        );
-        program.stop()?;
     }
     Ok(())
+}
+
+/// Prints how long checks take when nobody attacks, and while somebody does: the program, or another that is beside it.
+async fn under(attack: Attack, beside: Option<&Bare>, folder: &Path, time: Duration) -> Result<()> {
+    let name = format!("{}{}", attack.name(), if beside.is_some() { ", at a bare listener beside it" } else { "" });
+    // A program of its own for each, or the peak would be that of all before.
+    let program = Program::start(&folder.join(name.replace(' ', "-")))?;
+    let mut client = Client::connect(&program).await?;
+    client.ask(RAMP).await?;
+    let idle = client.ask(time).await?;
+    let files = if attack == Attack::NoFiles { Some(take_files(&program)?) } else { None };
+    let victim = beside.map_or(&program.address, |bare| &bare.address);
+    let mut attacker = Command::new("chrt")
+        .args(["--idle", "0"])
+        .arg(std::env::current_exe()?)
+        .args(["attack", attack.name(), victim, &(time.as_secs() + 2).to_string()])
+        .stderr(Stdio::null())
+        .spawn()?;
+    tokio::time::sleep(RAMP).await;
+    let during = client.ask(time).await;
+    let _ = attacker.kill();
+    attacker.wait()?;
+    if let Some(before) = files {
+        prlimit(Some(pid(&program)?), Resource::Nofile, before)?;
+    }
+    let during = during?;
+    println!("| nothing, before the next |{idle} | | |");
+    println!("| {name} |{during} | {:.2} | {:.0} |", during.quantile(0.99) / idle.quantile(0.99), program.peak_mib()?);
+    program.stop()
 }
 
 /// Lowers the program's limit of open files until hardly any is left. Answers what it was.

@@ -17,6 +17,7 @@ mod machine;
 mod program;
 
 mod attacks;
+mod bare;
 mod load;
 mod office;
 mod statistics;
@@ -38,11 +39,12 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let folder = tempfile::Builder::new().prefix("security-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     match words[..] {
-        // How this program calls itself.
+        // How this program calls itself: an attacker, and somebody else to attack.
         ["attack", name, address, seconds] => {
             let attack = attacks::Attack::named(name).ok_or("no such attack")?;
             return runtime.block_on(attack.run(address.parse()?, Duration::from_secs(seconds.parse()?)));
         }
+        ["listen"] => return runtime.block_on(bare::listen()),
         ["timing"] => runtime.block_on(timing::measure(folder.path(), SAMPLES)),
         ["timing", samples] => runtime.block_on(timing::measure(folder.path(), samples.parse()?)),
         ["load"] => runtime.block_on(load::measure(folder.path(), SECONDS)),

@@ -1,5 +1,7 @@
 //! The one statement on PostgreSQL. Its arrays are of any length, so there is one for each selection of kinds of questions,
 //! prepared once for each connection. (It could be one for all: a kind that is not asked about costs the server time.)
+//! Where there is one question of each kind at the most, as when nobody else asks, there is one without arrays, which takes
+//! the server 10 to 15 µs less.
 //!
 //! The arrays are selected instead of named, so that the planner does not see how long they are. Where it does, it finds
 //! a plan for the very ones of a small batch a little better than the one for all, and plans each time anew, which takes
@@ -10,12 +12,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgPool, PgRow};
-use sqlx::{AssertSqlSafe, Decode, Postgres, Row as _, Type};
+use sqlx::postgres::{PgArguments, PgHasArrayType, PgPool, PgRow};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Decode, Encode, Postgres, Row as _, Type};
 use tokio::time::timeout;
 
 use crate::crypto::TokenHash;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{UserId, WorkspaceId};
 use crate::store::error::{corrupt, out_of_reach, refused_by_driver};
 
@@ -28,8 +31,23 @@ const KEYS: usize = 2;
 const MEMBERSHIPS: usize = 4;
 const WORKSPACES: usize = 8;
 
-/// The statement about each selection of kinds, by its bits.
-static STATEMENTS: LazyLock<[String; 16]> = LazyLock::new(|| std::array::from_fn(statement));
+/// The statement about each selection of kinds, by its bits: about any number of each, and about one of each.
+static STATEMENTS: LazyLock<[[String; 16]; 2]> =
+    LazyLock::new(|| [Asked::Many, Asked::One].map(|asked| std::array::from_fn(|kinds| statement(kinds, asked))));
+
+/// How much is asked about each kind that something is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Many,
+    One,
+}
+
+impl Asked {
+    fn by(inquiry: &Inquiry) -> Self {
+        let counts = [inquiry.sessions.len(), inquiry.keys.len(), inquiry.memberships.len(), inquiry.workspaces.len()];
+        if counts.iter().all(|count| *count <= 1) { Self::One } else { Self::Many }
+    }
+}
 
 fn kinds(inquiry: &Inquiry) -> usize {
     [
@@ -43,30 +61,40 @@ fn kinds(inquiry: &Inquiry) -> usize {
     .fold(0, |kinds, (kind, _)| kinds | kind)
 }
 
-fn statement(kinds: usize) -> String {
-    let mut lists = 0;
-    let mut list = |kind: &str| {
-        lists += 1;
-        format!("(SELECT ${lists})::{kind}[]")
+fn statement(kinds: usize, asked: Asked) -> String {
+    let mut places = 0;
+    let mut place = || {
+        places += 1;
+        format!("${places}")
     };
     let mut selected = Vec::new();
+    let sought = |part: &str, place: String, kind: &str| match asked {
+        Asked::Many => format!("{part}= ANY((SELECT {place})::{kind}[])"),
+        Asked::One => format!("{part}= {place}"),
+    };
     if kinds & SESSIONS != 0 {
-        selected.push(format!("{}= ANY({})", parts::SESSIONS, list("bytea")));
+        selected.push(sought(parts::SESSIONS, place(), "bytea"));
     }
     if kinds & KEYS != 0 {
-        selected.push(format!("{}= ANY({})", parts::KEYS, list("bytea")));
+        selected.push(sought(parts::KEYS, place(), "bytea"));
     }
     if kinds & MEMBERSHIPS != 0 {
-        selected.push(format!(
-            "{}unnest({}, {}) AS asked(workspace_id, user_id) JOIN membership m ON m.workspace_id = asked.workspace_id \
-             AND m.user_id = asked.user_id WHERE m.removed_at IS NULL",
-            parts::MEMBERSHIPS,
-            list("uuid"),
-            list("uuid"),
-        ));
+        let [workspace, user] = [(); 2].map(|()| place());
+        selected.push(match asked {
+            Asked::Many => format!(
+                "{}unnest((SELECT {workspace})::uuid[], (SELECT {user})::uuid[]) AS asked(workspace_id, user_id) \
+                 JOIN membership m ON m.workspace_id = asked.workspace_id AND m.user_id = asked.user_id \
+                 WHERE m.removed_at IS NULL",
+                parts::MEMBERSHIPS,
+            ),
+            Asked::One => format!(
+                "{}membership m WHERE m.workspace_id = {workspace} AND m.user_id = {user} AND m.removed_at IS NULL",
+                parts::MEMBERSHIPS,
+            ),
+        });
     }
     if kinds & WORKSPACES != 0 {
-        selected.push(format!("{}= ANY({})", parts::WORKSPACES, list("uuid")));
+        selected.push(sought(parts::WORKSPACES, place(), "uuid"));
     }
     selected.join(" UNION ALL ")
 }
@@ -97,28 +125,41 @@ impl Source for PostgresSource {
 #[async_trait]
 impl Line for PostgresLine {
     async fn ask(&mut self, inquiry: &Inquiry) -> Result<Findings> {
-        let hashes = |hashes: &[TokenHash]| hashes.iter().map(|hash| *hash.as_bytes()).collect::<Vec<_>>();
-        let kinds = kinds(inquiry);
-        let Some(sql) = STATEMENTS.get(kinds).filter(|_| kinds != 0) else {
+        let (kinds, asked) = (kinds(inquiry), Asked::by(inquiry));
+        let Some(sql) = STATEMENTS[asked as usize].get(kinds).filter(|_| kinds != 0) else {
             return Ok(Findings::new());
         };
-        let mut statement = sqlx::query(AssertSqlSafe(sql.as_str()));
-        for list in [&inquiry.sessions, &inquiry.keys] {
-            if !list.is_empty() {
-                statement = statement.bind(hashes(list));
-            }
-        }
-        if !inquiry.memberships.is_empty() {
-            let (workspaces, users): (Vec<_>, Vec<_>) =
-                inquiry.memberships.iter().map(|(workspace, user)| (workspace.uuid(), user.uuid())).unzip();
-            statement = statement.bind(workspaces).bind(users);
-        }
-        if !inquiry.workspaces.is_empty() {
-            statement = statement.bind(inquiry.workspaces.iter().map(|workspace| workspace.uuid()).collect::<Vec<_>>());
-        }
+        let mut sought = Sought { asked, query: sqlx::query(AssertSqlSafe(sql.as_str())) };
+        sought.bind(inquiry.sessions.iter().map(|hash| *hash.as_bytes()))?;
+        sought.bind(inquiry.keys.iter().map(|hash| *hash.as_bytes()))?;
+        sought.bind(inquiry.memberships.iter().map(|(workspace, _)| workspace.uuid()))?;
+        sought.bind(inquiry.memberships.iter().map(|(_, user)| user.uuid()))?;
+        sought.bind(inquiry.workspaces.iter().map(|workspace| workspace.uuid()))?;
+        let statement = sought.query;
         let statement = statement.fetch_all(&mut *self.connection);
         let rows = timeout(self.patience, statement).await.map_err(out_of_reach)?.map_err(refused_by_driver)?;
         rows.iter().map(read).collect()
+    }
+}
+
+/// A statement, and what is asked of it.
+struct Sought<'q> {
+    asked: Asked,
+    query: Query<'q, Postgres, PgArguments>,
+}
+
+impl<'q> Sought<'q> {
+    /// Adds what is sought of one kind, unless that is nothing.
+    fn bind<T>(&mut self, mut these: impl ExactSizeIterator<Item = T>) -> Result<()>
+    where
+        T: Encode<'q, Postgres> + Type<Postgres> + PgHasArrayType + 'q,
+    {
+        let bound = match self.asked {
+            Asked::Many if these.len() == 0 => Ok(()),
+            Asked::Many => self.query.try_bind(these.collect::<Vec<_>>()),
+            Asked::One => these.next().map_or(Ok(()), |this| self.query.try_bind(this)),
+        };
+        bound.map_err(|error| Error::internal(error.to_string()))
     }
 }
 

@@ -4,6 +4,7 @@
 //! again when there is a server again: that it may be is part of the contract.
 
 use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
 use std::fmt::Debug;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -58,8 +59,7 @@ impl Calls {
                 if status.details().is_empty()
                     || matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded) =>
             {
-                *self.lost.lock().unwrap().entry(format!("{:?}: {}", status.code(), status.message())).or_default() +=
-                    1;
+                *self.lost.lock().unwrap().entry(how(&status)).or_default() += 1;
                 Err(Lost)
             }
             Err(status) => Ok(Err(Refused::from_status(&status))),
@@ -87,6 +87,19 @@ impl Calls {
 
     pub fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
+    }
+}
+
+/// How an answer was lost, with what is at the bottom of it where the client says no more than "transport error".
+fn how(status: &Status) -> String {
+    let mut bottom = status.source();
+    while let Some(source) = bottom.and_then(Error::source) {
+        bottom = Some(source);
+    }
+    let (code, text) = (status.code(), status.message());
+    match bottom.filter(|_| text == "transport error") {
+        Some(bottom) => format!("{code:?}: {text}: {bottom}"),
+        None => format!("{code:?}: {text}"),
     }
 }
 
