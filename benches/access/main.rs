@@ -1,8 +1,9 @@
 //! Measures access checks beside an empty service, on both databases, and writes the table of docs/performance.md.
 //!
 //! `cargo bench --bench access` does all of it; `-- checks`, `-- storm`, `-- people` and `-- scale` do one part each and
-//! write nothing. `ACCESS_IN_FLIGHT` names those of the numbers of calls in flight that are wanted of the checks. The load generator and the empty service are this program again, as processes of their own.
-//! PostgreSQL is started from the programs that its packages install. Bounded in count and time.
+//! write nothing. `ACCESS_IN_FLIGHT` names those numbers of calls in flight that are wanted of the checks. The load
+//! generator and the empty service are this program again, as processes of their own. PostgreSQL is started from the
+//! programs that its packages install. Bounded in count and time.
 
 mod bare;
 mod checks;

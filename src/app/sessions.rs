@@ -13,10 +13,10 @@ use crate::model::{
 };
 use crate::store::{NewSession, Write};
 
-use super::App;
 use super::accept::signed_in_record;
 use super::throttle::{Guess, Guessed};
 use super::users::not_a_member;
+use super::{App, retrying};
 
 /// How long a device is remembered after it signed in.
 const DEVICE_MEMORY: Duration = Duration::from_secs(90 * 24 * 60 * 60);
@@ -78,25 +78,34 @@ impl App {
         drop(place);
         let right = account.zip(default).filter(|_| guessed.is_right());
         let (account, default) = right.ok_or(Reason::InvalidCredentials)?;
-        let signed_in = self.enter(op, command, &account, default, &guessed).await;
-        if signed_in.is_err() {
-            // What has come to nothing has not settled it, and the password was right all the same.
-            if let Err(error) = self.settle_guess(op, &guessed).await {
-                tracing::debug!(%error, "a right password stays counted as a wrong one");
-            }
+        let mut entered = self.enter(op, command, &account, default, Some(&guessed)).await;
+        // What comes to nothing settles nothing, and the password was right all the same. A commit that may have been one
+        // may have settled it, and a second time would be somebody else's failure.
+        let came_to_nothing = match &entered {
+            Ok(entered) => entered.is_none(),
+            Err(error) => error.reason() != Reason::DatabaseUnavailable,
+        };
+        if came_to_nothing {
+            self.settle_guess(op, &guessed).await?;
         }
-        signed_in
+        // Where transactions are serializable, somebody else of the same network or workspace is enough for that. It is no
+        // reason to count and to hash again.
+        if entered.as_ref().is_err_and(|error| error.reason() == Reason::Conflict) {
+            entered = retrying(op.deadline, || self.enter(op, command, &account, default, None)).await;
+        }
+        entered?.ok_or_else(|| Reason::Conflict.into())
     }
 
-    /// Begins a session of somebody whose password was right, and settles that.
+    /// Begins a session of somebody whose password was right, and settles what is yet to be settled. Answers nothing if the
+    /// password is another by now, or was hashed anew by a sign-in beside this one.
     async fn enter(
         &self,
         op: &Op,
         command: &SignIn,
         account: &Account,
         default: WorkspaceId,
-        guessed: &Guessed<'_>,
-    ) -> Result<SignedIn> {
+        unsettled: Option<&Guessed<'_>>,
+    ) -> Result<Option<SignedIn>> {
         let workspace = match command.workspace {
             // Asked before the lock, which would tell an unknown workspace from a foreign one.
             Some(named) if self.store().role_of(named, account.user_id).await?.is_none() => return Err(not_a_member()),
@@ -110,9 +119,8 @@ impl App {
 
         let mut tx = self.store().write_in(op, workspace).await?;
         tx.lock_user(account.user_id).await?;
-        // Changed, or hashed anew by a sign-in beside this one: checked again from the start.
         if tx.account(account.user_id).await?.password_hash != account.password_hash {
-            return Err(Reason::Conflict.into());
+            return Ok(None);
         }
         if let Some(hash) = &upgraded {
             tx.set_password(account.user_id, hash).await?;
@@ -120,9 +128,11 @@ impl App {
         let mut signed_in = self.begin_sign_in(&mut tx, account, workspace).await?;
         let device = command.device_token.as_ref();
         signed_in.device_token = Some(self.remember_device(&mut tx, account.user_id, device).await?);
-        guessed.settle(&mut tx).await?;
+        if let Some(guessed) = unsettled {
+            guessed.settle(&mut tx).await?;
+        }
         tx.commit().await?;
-        Ok(signed_in)
+        Ok(Some(signed_in))
     }
 
     /// Remembers the device for 90 days more: the one that it says it is, if that is known, else a new one.

@@ -101,10 +101,10 @@ impl Guessed<'_> {
         self.right
     }
 
-    /// Settles a right guess as a part of `tx`, which locks nothing after it: whoever counts a guess waits for the
-    /// counters, and nobody is to wait for something else meanwhile.
+    /// Settles a right guess as a part of `tx`, which locks nothing after the counters: whoever counts a guess waits for
+    /// them, and for nothing else through them. A wrong one stays counted.
     pub(super) async fn settle(&self, tx: &mut Write) -> Result<()> {
-        settle(tx, &self.counted, self.right).await
+        if self.right { settle(tx, &self.counted, true).await } else { Ok(()) }
     }
 }
 

@@ -54,19 +54,27 @@ pub fn app_on(
 
 /// The service for a command of the operator, who sends no e-mail.
 pub async fn operator_app(database: &DatabaseConfig, links: LinkConfig) -> Result<(App, Store), Failure> {
+    open_operator_app(database, links, SchemaPolicy::Migrate).await
+}
+
+async fn open_operator_app(
+    database: &DatabaseConfig,
+    links: LinkConfig,
+    policy: SchemaPolicy,
+) -> Result<(App, Store), Failure> {
     links.validate()?;
-    let store = open_store(database, SchemaPolicy::Migrate).await?;
+    let store = open_store(database, policy).await?;
     let app = app_on(store.clone(), &SecurityConfig::default(), links, QuotaConfig::default(), "localhost")?;
     Ok((app, store))
 }
 
-/// As [`operator_app`], for a command that is about what is there: a wrong path must not become an empty database.
+/// As [`operator_app`], for a command that is about what is there: a wrong name must not become an empty database.
 pub async fn operator_app_on_existing(database: &DatabaseConfig, links: LinkConfig) -> Result<(App, Store), Failure> {
     database.validate()?;
-    match database.missing()? {
-        None => operator_app(database, links).await,
-        Some(path) => Err(Failure::Failed(format!("--database-url: there is no database {}", path.display()))),
+    if let Some(path) = database.missing()? {
+        return Err(Failure::Failed(format!("--database-url: there is no database {}", path.display())));
     }
+    open_operator_app(database, links, SchemaPolicy::Refuse).await
 }
 
 /// Listens for signals from the moment of this call, and completes when one tells the process to stop. Before the call a

@@ -84,7 +84,10 @@ impl Create {
             ));
         }
         let workspace = self.workspace.as_deref().map(workspace_id).transpose()?;
-        let (app, store) = operator_app(&self.database, LinkConfig::default()).await?;
+        let (app, store) = match workspace {
+            Some(_) => operator_app_on_existing(&self.database, LinkConfig::default()).await?,
+            None => operator_app(&self.database, LinkConfig::default()).await?,
+        };
         let mut scopes = self.scopes;
         scopes.sort_by_key(|scope| scope.number());
         scopes.dedup();

@@ -129,14 +129,14 @@ impl DatabaseConfig {
         Ok(())
     }
 
-    /// The database's file if that is not there, so that a question does not create it. A server says itself what it
-    /// does not have.
+    /// The database's file if that is not there, so that a question does not create it. Nobody knows that of a
+    /// server's, nor of one that cannot be looked at.
     ///
     /// # Errors
     /// As [`DatabaseConfig::target`].
     pub fn missing(&self) -> Result<Option<PathBuf>, ConfigError> {
         match self.target()? {
-            DatabaseTarget::Sqlite(path) => Ok((!path.exists()).then_some(path)),
+            DatabaseTarget::Sqlite(path) => Ok((!path.try_exists().unwrap_or(true)).then_some(path)),
             DatabaseTarget::Postgres(_) => Ok(None),
         }
     }

@@ -237,6 +237,9 @@ mod tests {
         let held: Vec<Place> = (0..2 * (1 + WAITING_PER_PERMIT)).map(|_| pool.reserve().unwrap()).collect();
         let error = pool.reserve().unwrap_err();
         assert_eq!(error.reason(), Reason::Overloaded);
+        // Half of the places at the pace of the first guess, less than a quarter of which is taken off.
+        let told = error.retry_delay().unwrap().as_millis();
+        assert!((480..=650).contains(&told), "{told}");
         assert_eq!(pool.hash("x".into()).await.map(drop).unwrap_err().reason(), Reason::Overloaded);
         drop(held);
         pool.hash("x".into()).await.unwrap();

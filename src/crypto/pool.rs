@@ -20,10 +20,11 @@ const NICE: i32 = 10;
 
 /// How long work takes as long as none was measured: about a hash at the default costs.
 const FIRST_GUESS: Duration = Duration::from_millis(20);
-/// How much of the measured time the last work is: of about this many the mean is taken.
+/// The mean of how long work takes is that of about so many.
 const REMEMBERED: u32 = 16;
-/// The longest that anybody is told to stay away. What refuses others too, such as an attack, must not keep them away.
-const LONGEST_ABSENCE: Duration = Duration::from_secs(5);
+/// What anybody is told to stay away at the least, also when the last work was quickly done; and at the most: whoever comes
+/// back again and again without waiting makes the line longer for others.
+const ABSENCE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -57,11 +58,13 @@ impl Line {
         self.work = (self.work * (REMEMBERED - 1) + took) / REMEMBERED;
     }
 
-    /// Puts one more at the end. Answers how long they wait: as long at least as half of those who have a place now.
+    /// Puts one more at the end. Answers how long they wait: until half of all places have been used once more, at the
+    /// least.
     fn join(&mut self, now: Instant) -> Duration {
+        let (least, most) = ABSENCE;
         let pace = self.work / self.threads;
-        let soonest = now + (pace * (self.places / 2)).min(LONGEST_ABSENCE);
-        self.end = (self.end + pace).clamp(soonest, now + LONGEST_ABSENCE);
+        let soonest = (pace * (self.places / 2)).clamp(least, most);
+        self.end = (self.end + pace).clamp(now + soonest, now + most);
         self.end.saturating_duration_since(now)
     }
 }
@@ -221,8 +224,10 @@ mod tests {
         (0..400).for_each(|_| line.note(Duration::from_millis(100)));
         assert_eq!(millis(line.join(later)), 999);
         let longest = (0..1_000).map(|_| line.join(later)).max();
-        assert_eq!(longest, Some(LONGEST_ABSENCE));
-        assert_eq!(millis(line.join(later + 2 * LONGEST_ABSENCE)), 999);
+        assert_eq!(longest, Some(ABSENCE.1));
+        assert_eq!(millis(line.join(later + 2 * ABSENCE.1)), 999);
+        (0..400).for_each(|_| line.note(Duration::ZERO));
+        assert_eq!(line.join(later + 4 * ABSENCE.1), ABSENCE.0);
     }
 
     #[tokio::test]

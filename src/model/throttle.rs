@@ -85,16 +85,15 @@ fn attempt_on_address(before: Option<ThrottleCounter>, now: Timestamp) -> Result
     Ok(ThrottleCounter {
         count,
         window_start: before.map_or(now, |counter| counter.window_start),
-        blocked_until: now.plus(delay_after(count)),
+        // Where nobody waits, not now either: of two at once, the one that came first may be counted last.
+        blocked_until: delay_after(count).map_or(Timestamp::from_micros(0), |delay| now.plus(delay)),
         expire_time: now.plus(ADDRESS_MEMORY),
     })
 }
 
-fn delay_after(count: i32) -> Duration {
-    match u32::try_from(count - FREE_ATTEMPTS) {
-        Ok(more) => (FIRST_DELAY * 2_u32.pow(more.min(20))).min(LONGEST_DELAY),
-        Err(_) => Duration::ZERO,
-    }
+fn delay_after(count: i32) -> Option<Duration> {
+    let more = u32::try_from(count - FREE_ATTEMPTS).ok()?;
+    Some((FIRST_DELAY * 2_u32.pow(more.min(20))).min(LONGEST_DELAY))
 }
 
 /// The network of a client: what one party commonly has, /24 of IPv4 and /48 of IPv6.
@@ -145,6 +144,16 @@ mod tests {
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900]);
         assert_eq!(ThrottleKind::Address.attempt(counter, now.plus(ADDRESS_MEMORY)).unwrap().count, 1);
+    }
+
+    #[test]
+    fn attempts_at_once_are_free_in_whatever_order_they_are_counted() {
+        let (first, later) = (Timestamp::from_micros(1_000_000), Timestamp::from_micros(1_000_001));
+        let one = ThrottleKind::Address.attempt(None, later).unwrap();
+        let two = ThrottleKind::Address.attempt(Some(one), first).unwrap();
+        let three = ThrottleKind::Address.attempt(Some(two), first).unwrap();
+        assert_eq!(three.count, 3);
+        assert_eq!(ThrottleKind::Address.attempt(Some(three), first), Err(FIRST_DELAY));
     }
 
     #[test]

@@ -81,7 +81,7 @@ fn a_check_of_the_schema_changes_nothing_and_says_how_it_stands() {
 }
 
 #[test]
-fn bootstrap_prints_one_line_of_json_and_nothing_when_the_workspace_is_there() {
+fn bootstrap_prints_one_line_of_json_and_does_nothing_when_the_workspace_is_there() {
     let database = Place::empty();
     let bootstrap = ["bootstrap", "--workspace", "Acme", "--owner", "owner@acme.example", "--json", "--if-absent"];
     let (code, out, err) = run(&database, &bootstrap);
@@ -132,11 +132,12 @@ fn a_command_about_what_is_there_makes_no_database() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/typo/rolecall.db", folder.path().display());
     let workspace = "01990000-0000-7000-8000-000000000000";
-    let commands: [&[&str]; 5] = [
+    let commands: [&[&str]; 6] = [
         &["workspaces"],
         &["service-key", "list"],
         &["service-key", "revoke", "gateway"],
         &["invite-owner", "--workspace", workspace, "--owner", "o@acme.example"],
+        &["service-key", "create", "gateway", "--scope", "check-access", "--workspace", workspace],
         &["migrate", "--check"],
     ];
     for command in commands {

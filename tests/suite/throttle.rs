@@ -284,6 +284,52 @@ async fn the_right_password_of_a_removed_user_clears_no_counter() {
 }
 
 #[tokio::test]
+async fn a_right_password_that_leads_to_no_session_is_no_failure() {
+    let world = World::start_throttled(|_| {}).await;
+    world.workspace("Acme", "owner@acme.example").await;
+    let elsewhere = world.workspace("Umbrella", "boss@umbrella.example").await;
+    let nobody = world.nobody();
+    for _ in 0..5 {
+        let mut elsewhere_too = request("owner@acme.example", PASSWORD, "");
+        elsewhere_too.workspace_id = elsewhere.workspace_id.clone();
+        assert_eq!(reason(nobody.sessions().sign_in(elsewhere_too).await), "NOT_A_MEMBER");
+    }
+    let database = world.outside().await;
+    assert_eq!(database.number("SELECT COUNT(*) FROM throttle WHERE count > 0").await, 0);
+    sign_in(&nobody, "owner@acme.example", PASSWORD).await.unwrap();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn right_guesses_side_by_side_leave_the_failures_of_their_network_as_they_were() {
+    let world = World::start_throttled(|config| config.trusted_peers = vec!["127.0.0.1".parse().unwrap()]).await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let client = world.nobody().and("rolecall-client-address", "203.0.113.7");
+    for number in 0..5 {
+        let nobody = format!("nobody{number}@acme.example");
+        assert_eq!(reason(sign_in(&client, &nobody, WRONG).await), "INVALID_CREDENTIALS");
+    }
+    let mut people = vec!["owner@acme.example".to_owned()];
+    for number in 0..7 {
+        people.push(format!("p{number}@acme.example"));
+        world.join(&owner, people.last().unwrap(), Role::Agent).await;
+    }
+    let all = people.into_iter().map(|email| {
+        let client = client.clone();
+        tokio::spawn(async move { sign_in(&client, &email, PASSWORD).await })
+    });
+    for signed_in in futures_util::future::join_all(all).await {
+        signed_in.unwrap().unwrap();
+    }
+    // Five addresses, each from there, and the network.
+    let database = world.outside().await;
+    assert_eq!(database.number("SELECT COUNT(*) FROM throttle WHERE count = 1").await, 10);
+    assert_eq!(database.number("SELECT COUNT(*) FROM throttle WHERE count > 1").await, 1);
+    assert_eq!(database.number("SELECT MAX(count) FROM throttle").await, 5);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_wrong_password_on_a_used_link_counts_as_a_guess_and_does_not_tell() {
     let world = World::start_throttled(|_| {}).await;
     let owner = world.workspace("Acme", "owner@acme.example").await;
@@ -394,22 +440,43 @@ async fn a_counter_does_not_say_whose_it_is_without_the_key_of_the_data() {
     other.stop().await;
 }
 
+/// The program, with a log of everything.
+struct Traced {
+    place: Place,
+    child: Child,
+    /// The founding Owner's link.
+    link: String,
+}
+
+impl Traced {
+    fn start() -> Self {
+        let place = Place::empty();
+        let (url, mail) = (place.url(), format!("file:{}", place.mail().display()));
+        let bootstrap =
+            ["bootstrap", "--database-url", &url, "--workspace", "Acme", "--owner", "owner@acme.example", "--json"];
+        let printed = rolecall(&bootstrap).output().unwrap().stdout;
+        let printed: serde_json::Value = serde_json::from_slice(&printed).unwrap();
+        let mut serve = rolecall(&["--log", "rolecall=trace", "serve", "--database-url", &url, "--mail-url", &mail]);
+        let log = std::fs::File::create(place.folder().join("log")).unwrap();
+        serve.args(["--grpc-listen", "127.0.0.1:0"]).stderr(log);
+        let child = Child::spawn(serve);
+        Self { place, child, link: printed["invitation_token"].as_str().unwrap().to_owned() }
+    }
+
+    /// Stops it. Answers how many passwords argon2 got to see to compare them.
+    async fn looks(self) -> usize {
+        let child = self.child;
+        assert_eq!(tokio::task::spawn_blocking(move || child.terminate()).await.unwrap(), Some(0));
+        let log = std::fs::read_to_string(self.place.folder().join("log")).unwrap();
+        log.matches("a password is looked at").count()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_hundred_parallel_guesses_on_a_device_exactly_ten_reach_argon2() {
-    let place = Place::empty();
-    let (url, mail) = (place.url(), format!("file:{}", place.mail().display()));
-    let bootstrap =
-        ["bootstrap", "--database-url", &url, "--workspace", "Acme", "--owner", "owner@acme.example", "--json"];
-    let printed = rolecall(&bootstrap).output().unwrap().stdout;
-    let printed: serde_json::Value = serde_json::from_slice(&printed).unwrap();
-    let mut serve = rolecall(&["--log", "rolecall=trace", "serve", "--database-url", &url, "--mail-url", &mail]);
-    let log = place.folder().join("log");
-    serve.args(["--grpc-listen", "127.0.0.1:0"]).stderr(std::fs::File::create(&log).unwrap());
-    let child = Child::spawn(serve);
-    let nobody = child.with_token(None).await;
-    let link = printed["invitation_token"].as_str().unwrap();
-    let device = ok(nobody.accept(link, "Olga", PASSWORD).await).device_token;
-
+    let program = Traced::start();
+    let nobody = program.child.with_token(None).await;
+    let device = ok(nobody.accept(&program.link, "Olga", PASSWORD).await).device_token;
     let mut guesses = tokio::task::JoinSet::new();
     for _ in 0..100 {
         let (nobody, request) = (nobody.clone(), request("owner@acme.example", WRONG, &device));
@@ -419,7 +486,26 @@ async fn of_a_hundred_parallel_guesses_on_a_device_exactly_ten_reach_argon2() {
     let count = |wanted: &str| reasons.iter().filter(|reason| *reason == wanted).count();
     assert_eq!((count("INVALID_CREDENTIALS"), count("TOO_MANY_ATTEMPTS")), (10, 90));
     drop(nobody);
-    assert_eq!(tokio::task::spawn_blocking(move || child.terminate()).await.unwrap(), Some(0));
-    let looks = std::fs::read_to_string(&log).unwrap().matches("a password is looked at").count();
-    assert_eq!(looks, 10);
+    assert_eq!(program.looks().await, 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_ins_that_get_in_each_others_way_are_hashed_once_each() {
+    const ROUNDS: usize = 10;
+    let program = Traced::start();
+    let nobody = program.child.with_token(None).await;
+    ok(nobody.accept(&program.link, "Olga", PASSWORD).await);
+    for _ in 0..ROUNDS {
+        // As many as an address has at once.
+        let mut sign_ins = tokio::task::JoinSet::new();
+        for _ in 0..3 {
+            let nobody = nobody.clone();
+            sign_ins.spawn(async move { sign_in(&nobody, "owner@acme.example", PASSWORD).await.map(drop) });
+        }
+        for signed_in in sign_ins.join_all().await {
+            signed_in.unwrap();
+        }
+    }
+    drop(nobody);
+    assert_eq!(program.looks().await, 3 * ROUNDS);
 }

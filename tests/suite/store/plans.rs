@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use rolecall::authz::ServiceScope;
 use rolecall::config::Quota;
-use rolecall::crypto::{TokenKind, new_uuid};
+use rolecall::crypto::{TokenKind, new_user_id, new_uuid};
 use rolecall::model::{
     AuditAction, AuditFilter, INVITATION_LIFETIME, InvitationId, InvitationState, PageRequest, Position, Role,
+    WorkspaceId,
 };
 use rolecall::store::{
     EmailSubject, InvitationFilter, MemberFilter, NewInvitation, Question, RequestKey, Settlement, SweepKind,
@@ -74,7 +75,14 @@ async fn callers(book: &mut Book, scene: &Scene, owner: &Seat) {
         Question::Membership(owner.workspace, owner.user),
         Question::Workspace(owner.workspace),
     ];
-    book.add("all about access at once", store.ask(everything)).await;
+    book.add("one of each kind about access", store.ask(everything.clone())).await;
+    let others = vec![
+        Question::Session(TokenKind::Session.mint().hash),
+        Question::ServiceKey(TokenKind::ServiceKey.mint().hash),
+        Question::Membership(owner.workspace, new_user_id()),
+        Question::Workspace(WorkspaceId::new(new_uuid(NOW))),
+    ];
+    book.add("several of each kind about access", store.ask([everything, others].concat())).await;
     book.add("a write of a service key", store.write(&op)).await;
     let op = scene.op_by(owner, "/rolecall.v1.UserService/ListUsers").await;
     book.add("a write of a session", store.write(&op)).await;
