@@ -28,6 +28,7 @@ struct Parts {
     metadata: Vec<(&'static str, String)>,
     fields: Vec<FieldViolation>,
     retry_after: Option<Duration>,
+    given_up: bool,
     cause: Option<Cause>,
 }
 
@@ -48,7 +49,25 @@ impl FieldViolation {
 
 impl Error {
     pub fn new(reason: Reason) -> Self {
-        Self(Box::new(Parts { reason, metadata: Vec::new(), fields: Vec::new(), retry_after: None, cause: None }))
+        Self(Box::new(Parts {
+            reason,
+            metadata: Vec::new(),
+            fields: Vec::new(),
+            retry_after: None,
+            given_up: false,
+            cause: None,
+        }))
+    }
+
+    /// This error, known to have been met again and again: whoever is outside of that does not begin anew.
+    pub fn given_up(mut self) -> Self {
+        self.0.given_up = true;
+        self
+    }
+
+    /// Whether what failed was tried again until there was no time for more.
+    pub fn is_given_up(&self) -> bool {
+        self.0.given_up
     }
 
     /// `FIELD_INVALID` with every bad field at once, up to [`MAX_VIOLATIONS`].

@@ -195,10 +195,10 @@ where
         let outcome = outcome.unwrap_or_else(|_| Err(Error::new(Reason::DatabaseUnavailable).retry_after(GIVE_UP)));
         let pause = longest.mul_f64(random_fraction());
         match outcome {
-            Err(error) if error.reason() == Reason::Conflict && deadline_in(pause + MARGIN) < deadline => {
-                sleep(pause).await
-            }
-            outcome => return outcome,
+            Err(error) if error.reason() != Reason::Conflict || error.is_given_up() => return Err(error),
+            Err(_) if deadline_in(pause + MARGIN) < deadline => sleep(pause).await,
+            Err(error) => return Err(error.given_up()),
+            done => return done,
         }
         longest = (longest * 2).min(LONGEST_PAUSE);
     }

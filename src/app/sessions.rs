@@ -8,8 +8,8 @@ use crate::authz::{Caller, Op, Permission};
 use crate::crypto::{MintedToken, TokenKind, new_user_id, new_uuid};
 use crate::error::{Reason, Result};
 use crate::model::{
-    Account, AuditAction, AuditActor, AuditRecord, EmailAddress, Member, Page, PageRequest, Session, SessionId,
-    SignInId, UserId, UserState, WorkspaceId, WorkspaceMembership,
+    Account, AuditAction, AuditActor, AuditRecord, EmailAddress, Member, Page, PageRequest, PasswordHash, Session,
+    SessionId, SignInId, UserId, UserState, WorkspaceId, WorkspaceMembership,
 };
 use crate::store::{NewSession, Write};
 
@@ -75,64 +75,83 @@ impl App {
             Ok(right && default.is_some())
         };
         let guessed = self.guess_unsettled(op, guess, check).await?;
-        drop(place);
         let right = account.zip(default).filter(|_| guessed.is_right());
         let (account, default) = right.ok_or(Reason::InvalidCredentials)?;
-        let mut entered = self.enter(op, command, &account, default, Some(&guessed)).await;
-        // What comes to nothing settles nothing, and the password was right all the same. A commit that may have been one
-        // may have settled it, and a second time would be somebody else's failure.
-        let came_to_nothing = match &entered {
-            Ok(entered) => entered.is_none(),
-            Err(error) => error.reason() != Reason::DatabaseUnavailable,
+        let upgraded = match self.0.passwords.is_outdated(&account.password_hash) {
+            true => Some(self.0.passwords.hash_in(&place, command.password.clone()).await),
+            false => None,
         };
-        if came_to_nothing {
-            self.settle_guess(op, &guessed).await?;
+        drop(place);
+        let entry = async |unsettled: Option<&Guessed<'_>>| {
+            let upgraded = upgraded.as_ref().and_then(|hash| hash.as_ref().ok());
+            self.enter(op, command, &account, upgraded, default, unsettled).await
+        };
+        let failure = match entry(Some(&guessed)).await {
+            Ok(Some((tx, signed_in))) => match tx.commit().await {
+                Ok(()) => return Ok(signed_in),
+                // It may have been done, and then the guess is settled. A second time would be somebody else's failure.
+                Err(error) if error.reason() == Reason::DatabaseUnavailable => return Err(error),
+                Err(error) => Some(error),
+            },
+            Ok(None) => None,
+            Err(error) => Some(error),
+        };
+        // What comes to nothing settles nothing, and the password was right all the same.
+        if let Err(error) = self.settle_guess(op, &guessed).await {
+            tracing::debug!(%error, "a right password stays counted as a wrong one");
         }
-        // Where transactions are serializable, somebody else of the same network or workspace is enough for that. It is no
-        // reason to count and to hash again.
-        if entered.as_ref().is_err_and(|error| error.reason() == Reason::Conflict) {
-            entered = retrying(op.deadline, || self.enter(op, command, &account, default, None)).await;
+        drop(guessed);
+        match failure {
+            // Where transactions are serializable, somebody else of the same network or workspace is enough for that. It is
+            // no reason to count and to hash again.
+            Some(error) if error.reason() == Reason::Conflict => {
+                let again = async || match entry(None).await? {
+                    Some((tx, signed_in)) => tx.commit().await.map(|()| Some(signed_in)),
+                    None => Ok(None),
+                };
+                retrying(op.deadline, again).await?.ok_or_else(|| Reason::Conflict.into())
+            }
+            Some(error) => Err(error),
+            None => Err(Reason::Conflict.into()),
         }
-        entered?.ok_or_else(|| Reason::Conflict.into())
     }
 
-    /// Begins a session of somebody whose password was right, and settles what is yet to be settled. Answers nothing if the
-    /// password is another by now, or was hashed anew by a sign-in beside this one.
+    /// Begins a session of somebody whose password was right, up to the commit, and settles what is yet to be settled.
+    /// Answers nothing if what it was told does not hold any more, and has to be found out from the start: the password is
+    /// another, or was hashed anew by a sign-in beside this one, or the workspace that was not named is not theirs.
     async fn enter(
         &self,
         op: &Op,
         command: &SignIn,
         account: &Account,
+        upgraded: Option<&PasswordHash>,
         default: WorkspaceId,
         unsettled: Option<&Guessed<'_>>,
-    ) -> Result<Option<SignedIn>> {
+    ) -> Result<Option<(Write, SignedIn)>> {
         let workspace = match command.workspace {
             // Asked before the lock, which would tell an unknown workspace from a foreign one.
             Some(named) if self.store().role_of(named, account.user_id).await?.is_none() => return Err(not_a_member()),
             Some(named) => named,
             None => default,
         };
-        let upgraded = match self.0.passwords.is_outdated(&account.password_hash) {
-            true => Some(self.0.passwords.hash(command.password.clone()).await?),
-            false => None,
-        };
-
         let mut tx = self.store().write_in(op, workspace).await?;
         tx.lock_user(account.user_id).await?;
         if tx.account(account.user_id).await?.password_hash != account.password_hash {
             return Ok(None);
         }
-        if let Some(hash) = &upgraded {
+        if let Some(hash) = upgraded {
             tx.set_password(account.user_id, hash).await?;
         }
-        let mut signed_in = self.begin_sign_in(&mut tx, account, workspace).await?;
+        let mut signed_in = match self.begin_sign_in(&mut tx, account, workspace).await {
+            Err(error) if error.reason() == Reason::NotAMember && command.workspace.is_none() => return Ok(None),
+            signed_in => signed_in?,
+        };
         let device = command.device_token.as_ref();
         signed_in.device_token = Some(self.remember_device(&mut tx, account.user_id, device).await?);
         if let Some(guessed) = unsettled {
             guessed.settle(&mut tx).await?;
         }
-        tx.commit().await?;
-        Ok(Some(signed_in))
+        Ok(Some((tx, signed_in)))
     }
 
     /// Remembers the device for 90 days more: the one that it says it is, if that is known, else a new one.

@@ -77,8 +77,13 @@ impl Passwords {
 
     /// Hashes a password that [`Passwords::check_new`] has taken.
     pub async fn hash(&self, password: SecretString) -> Result<PasswordHash> {
+        self.hash_in(&self.reserve()?, password).await
+    }
+
+    /// As [`Passwords::hash`], in a place that is there already.
+    pub async fn hash_in(&self, place: &Place, password: SecretString) -> Result<PasswordHash> {
         let this = self.clone();
-        self.pool.run(&self.reserve()?, move || this.hasher.hash(normalized(&password).expose_secret())).await
+        self.pool.run(place, move || this.hasher.hash(normalized(&password).expose_secret())).await
     }
 
     /// Whether a stored hash was made with a lower cost than the ones in force.

@@ -98,7 +98,8 @@ impl Pool {
             Err(_) => {
                 let absence = self.line.lock().unwrap_or_else(PoisonError::into_inner).join(Instant::now());
                 // Where the line is at its longest all would be told the same.
-                Err(Error::new(Reason::Overloaded).retry_after(absence.mul_f64(0.75 + random_fraction() / 4.0)))
+                let spread = absence.mul_f64(0.75 + random_fraction() / 4.0);
+                Err(Error::new(Reason::Overloaded).retry_after(spread.max(ABSENCE.0)))
             }
         }
     }

@@ -150,6 +150,15 @@ fn a_command_about_what_is_there_makes_no_database() {
         one_line(&outcome, 1, "--database-url: there is no database");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    // A database that a server has, but not ours, is left as it is.
+    if mode() != Mode::Sqlite {
+        let database = Place::empty();
+        for _ in 0..2 {
+            for command in commands {
+                one_line(&run(&database, command), 1, "schema is old");
+            }
+        }
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use argon2::password_hash::PasswordHasher;
+use argon2::{Algorithm, Argon2, Params, Version};
 use rolecall::grpc::pb::v1;
 use rolecall::model::Role;
 use tonic::{Code, Status};
@@ -297,6 +299,31 @@ async fn a_right_password_that_leads_to_no_session_is_no_failure() {
     let database = world.outside().await;
     assert_eq!(database.number("SELECT COUNT(*) FROM throttle WHERE count > 0").await, 0);
     sign_in(&nobody, "owner@acme.example", PASSWORD).await.unwrap();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_removed_meanwhile_from_where_a_sign_in_would_have_gone_goes_elsewhere() {
+    let world = World::start_throttled(|_| {}).await;
+    let acme = world.workspace("Acme", "owner@acme.example").await;
+    let umbrella = world.workspace("Umbrella", "boss@umbrella.example").await;
+    let gil = world.join(&acme, "gil@acme.example", Role::Agent).await;
+    world.wait(Duration::from_secs(1));
+    world.join(&umbrella, "gil@acme.example", Role::Agent).await;
+    // One that takes a while to look at.
+    let database = world.outside().await;
+    let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(65_536, 12, 1, None).unwrap());
+    let slow = hasher.hash_password(PASSWORD.as_bytes()).unwrap();
+    let set = format!("UPDATE user_account SET password_hash = '{slow}' WHERE email = 'gil@acme.example'");
+    assert_eq!(database.run(&set).await, 1);
+    let nobody = world.nobody();
+    let attempt = tokio::spawn(async move { sign_in(&nobody, "gil@acme.example", PASSWORD).await });
+    while database.number("SELECT COUNT(*) FROM throttle WHERE count > 0").await == 0 {
+        tokio::task::yield_now().await;
+    }
+    world.by(&umbrella).users().remove_user(v1::RemoveUserRequest { user_id: gil.user_id }).await.unwrap();
+    let session = attempt.await.unwrap().unwrap().session.unwrap();
+    assert_eq!(session.workspace_id, acme.workspace_id);
     world.stop().await;
 }
 
