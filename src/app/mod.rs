@@ -211,3 +211,26 @@ pub struct MemberChange {
     pub ended_sessions: u64,
     pub canceled_invitations: Vec<Invitation>,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_given_up_inside_is_not_begun_anew_outside() {
+        let (begun, tried) = (Cell::new(0), Cell::new(0));
+        let over = deadline_in(Duration::ZERO);
+        let inside = || async {
+            tried.set(tried.get() + 1);
+            Err::<(), _>(Error::new(Reason::Conflict))
+        };
+        let outside = || async {
+            begun.set(begun.get() + 1);
+            retrying(over, inside).await
+        };
+        let error = retrying(deadline_in(Duration::from_millis(300)), outside).await.unwrap_err();
+        assert_eq!((error.reason(), begun.get(), tried.get()), (Reason::Conflict, 1, 1));
+    }
+}

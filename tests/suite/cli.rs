@@ -180,6 +180,13 @@ async fn a_running_server_answers_health_and_stops_when_told() {
     let address = child.address.clone();
     let answer = health(&address);
     assert_eq!((answer.status.code(), answer.stdout.as_slice()), (Some(0), &b"serving\n"[..]));
+    let by_name = health(&address.replace("127.0.0.1", "localhost"));
+    assert_eq!((by_name.status.code(), by_name.stdout.as_slice()), (Some(0), &b"serving\n"[..]));
+    for wrong in ["localhost", "local host:1", ":1", "localhost:http", "http://localhost:1"] {
+        let answer = health(wrong);
+        let text = String::from_utf8(answer.stderr).unwrap();
+        assert!(answer.status.code() == Some(2) && text.contains("--grpc-listen"), "{wrong}: {text}");
+    }
     assert_eq!(child.terminate(), Some(0));
     let answer = health(&address);
     assert_eq!(answer.status.code(), Some(1));
