@@ -78,13 +78,13 @@ impl App {
         let right = account.zip(default).filter(|_| guessed.is_right());
         let (account, default) = right.ok_or(Reason::InvalidCredentials)?;
         let upgraded = match self.0.passwords.is_outdated(&account.password_hash) {
-            true => Some(self.0.passwords.hash_in(&place, command.password.clone()).await),
+            // Where it fails, the next sign-in does it.
+            true => self.0.passwords.hash_in(&place, command.password.clone()).await.ok(),
             false => None,
         };
         drop(place);
         let entry = async |unsettled: Option<&Guessed<'_>>| {
-            let upgraded = upgraded.as_ref().and_then(|hash| hash.as_ref().ok());
-            self.enter(op, command, &account, upgraded, default, unsettled).await
+            self.enter(op, command, &account, upgraded.as_ref(), default, unsettled).await
         };
         let failure = match entry(Some(&guessed)).await {
             Ok(Some((tx, signed_in))) => match tx.commit().await {
