@@ -157,8 +157,7 @@ impl App {
     async fn settle_account(&self, tx: &mut Write, who: Who) -> Result<Account> {
         match who {
             Who::Existing(account) => {
-                tx.lock_user(account.user_id).await?;
-                let now = tx.account(account.user_id).await?;
+                let now = tx.lock_account(account.user_id).await?;
                 if now.password_hash == account.password_hash {
                     Ok(now)
                 } else {

@@ -214,11 +214,10 @@ impl App {
             return Ok(None);
         };
         let give_up = lease.create_time.plus(RESET_LIFETIME);
-        tx.lock_user(user).await?;
+        let account = tx.lock_account(user).await?;
         if tx.reset_issue(user).await? != issue || now >= give_up {
             return Ok(None);
         }
-        let account = tx.account(user).await?;
         let issue = tx.start_reset_issue(user).await?;
         tx.set_email_issue(lease, issue).await?;
         let token = TokenKind::PasswordReset.mint();

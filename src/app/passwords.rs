@@ -50,9 +50,8 @@ impl App {
 
         let mut tx = self.store().write(op).await?;
         let caller = tx.op().caller.session()?.clone();
-        tx.lock_user(caller.user_id).await?;
         // Changed meanwhile, or hashed anew by a sign-in: looked at again from the start.
-        if tx.account(caller.user_id).await?.password_hash != account.password_hash {
+        if tx.lock_account(caller.user_id).await?.password_hash != account.password_hash {
             return Err(Reason::Conflict.into());
         }
         set_password(&mut tx, caller.user_id, &hash).await?;

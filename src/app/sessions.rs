@@ -135,8 +135,7 @@ impl App {
             None => default,
         };
         let mut tx = self.store().write_in(op, workspace).await?;
-        tx.lock_user(account.user_id).await?;
-        if tx.account(account.user_id).await?.password_hash != account.password_hash {
+        if tx.lock_account(account.user_id).await?.password_hash != account.password_hash {
             return Ok(None);
         }
         if let Some(hash) = upgraded {
@@ -197,7 +196,8 @@ impl App {
             authenticate_time: caller.authenticate_time,
             peer: op.peer.clone(),
         };
-        let switched = self.begin(&mut tx, session, token).await?;
+        let member = tx.find_member(target, caller.user_id).await?;
+        let switched = self.begin(&mut tx, member, session, token).await?;
         let record = AuditRecord::new(AuditAction::WorkspaceSwitched)
             .user(caller.user_id)
             .detail("sessionId", switched.session.session_id.to_string());
@@ -290,9 +290,8 @@ impl App {
         drop(place);
         let mut tx = self.store().write(op).await?;
         let caller = tx.op().caller.session()?.clone();
-        tx.lock_user(caller.user_id).await?;
         // Changed meanwhile, or hashed anew by a sign-in: looked at again from the start.
-        if tx.account(caller.user_id).await?.password_hash != hash {
+        if tx.lock_account(caller.user_id).await?.password_hash != hash {
             return Err(Reason::Conflict.into());
         }
         tx.refresh_sign_in(caller.user_id, caller.sign_in_id).await?;
@@ -333,16 +332,21 @@ impl App {
             authenticate_time: now,
             peer,
         };
-        tx.note_sign_in(workspace, account.user_id).await?;
-        self.begin(tx, session, TokenKind::Session.mint()).await
+        let member = tx.note_sign_in(workspace, account.user_id).await?;
+        self.begin(tx, member, session, TokenKind::Session.mint()).await
     }
 
-    /// Begins a session under the user's lock.
+    /// Begins a member's session under the user's lock.
     ///
     /// # Errors
     /// `NOT_A_MEMBER`: or no longer.
-    async fn begin(&self, tx: &mut Write, session: Session, token: MintedToken) -> Result<SignedIn> {
-        let member = tx.find_member(session.workspace_id, session.user_id).await?;
+    async fn begin(
+        &self,
+        tx: &mut Write,
+        member: Option<Member>,
+        session: Session,
+        token: MintedToken,
+    ) -> Result<SignedIn> {
         let member = member.filter(|member| member.state == UserState::Active).ok_or_else(not_a_member)?;
         let new = NewSession { session: session.clone(), role: member.role, token: token.hash };
         tx.insert_session(&new, self.lifetime()).await?;

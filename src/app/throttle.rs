@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::crypto::{TokenHash, keyed_hash, new_key};
 use crate::error::{Error, Reason, Result};
 use crate::model::{EmailAddress, SignInId, ThrottleKind, UserId, network_of};
-use crate::store::{ThrottleKey, Write};
+use crate::store::{Settled, ThrottleKey, Write};
 
 use super::{App, retrying};
 
@@ -244,16 +244,13 @@ impl App {
 /// Uncounts an attempt that was no failure. A `right` password clears the failures before it too, but not those of the
 /// whole network, or an attacker with one account of their own would clear them at will.
 async fn settle(tx: &mut Write, counted: &[Counted], right: bool) -> Result<()> {
-    // One after the other: a statement about several would lock them in an order of its own.
-    for Counted { kind, key, blocked_until } in counted {
-        match kind {
-            ThrottleKind::AddressAndNetwork | ThrottleKind::Address | ThrottleKind::Device if right => {
-                tx.clear_throttle_counter(key).await?;
-            }
-            _ => tx.uncount_attempt(key, *blocked_until).await?,
+    let settled = counted.iter().map(|Counted { kind, key, blocked_until }| match kind {
+        ThrottleKind::AddressAndNetwork | ThrottleKind::Address | ThrottleKind::Device if right => {
+            (*key, Settled::Forgotten)
         }
-    }
-    Ok(())
+        _ => (*key, Settled::Uncounted { blocked_until: *blocked_until }),
+    });
+    tx.settle_throttle_counters(&settled.collect::<Vec<_>>()).await
 }
 
 /// What stands for the counter of a kind, of whatever the parts are.

@@ -10,7 +10,7 @@ use crate::model::UserId;
 
 use super::entity::known_device;
 use super::error::refused;
-use super::{Store, Write};
+use super::{Store, Write, inserted};
 
 use known_device::Column as D;
 
@@ -43,7 +43,14 @@ impl Write {
             created_at: Set(self.op.now.as_micros()),
             expires_at: Set(expires.as_micros()),
         };
-        known_device::Entity::insert(row).exec_without_returning(&self.txn).await.map_err(refused)?;
+        let others = known_device::Entity::find()
+            .select_only()
+            .column_as(D::TokenHash.count(), "others")
+            .filter(D::UserId.eq(user.uuid()));
+        let others = inserted(&self.txn, known_device::Entity::insert(row), others).await.map_err(refused)?;
+        if others < MAX_DEVICES {
+            return Ok(());
+        }
         let surplus: Vec<Vec<u8>> = known_device::Entity::find()
             .select_only()
             .column(D::TokenHash)

@@ -1,7 +1,9 @@
 //! Memberships: who belongs to a workspace, with which role.
 
 use sea_orm::sea_query::{Cond, Condition, Expr, ExprTrait, LikeExpr, Order, Query, SelectStatement};
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany,
+};
 
 use crate::clock::Timestamp;
 use crate::error::{Reason, Result};
@@ -12,7 +14,7 @@ use crate::model::{
 
 use super::entity::{membership, workspace};
 use super::error::{corrupt, refused, refused_by_owner_count};
-use super::{Store, Write, keyset};
+use super::{Store, Write, keyset, updated};
 
 use membership::Column as M;
 
@@ -189,6 +191,7 @@ impl Write {
         if change == 0 {
             return Ok(());
         }
+        self.workspace = None;
         let mut update = workspace::Entity::update_many()
             .col_expr(W::OwnerCount, ExprTrait::add(Expr::col(W::OwnerCount), change))
             .filter(W::Id.eq(workspace.uuid()));
@@ -220,10 +223,10 @@ impl Write {
         Ok(())
     }
 
-    /// Remembers that the member signed in here last.
-    pub async fn note_sign_in(&mut self, workspace: WorkspaceId, user: UserId) -> Result<()> {
-        let now = self.op.now.as_micros();
-        self.update_membership(workspace, user, M::LastSignInAt, Expr::value(now)).await
+    /// Remembers that the member signed in here last. Answers the member, active or removed, if there is one.
+    pub async fn note_sign_in(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<Member>> {
+        let note = updating(workspace, user, M::LastSignInAt, Expr::value(self.op.now.as_micros()));
+        updated(&self.txn, note).await?.map(from_row).transpose()
     }
 
     /// Renames the copies in a user's active memberships; ended ones keep the name that they ended with.
@@ -240,14 +243,13 @@ impl Write {
     }
 
     async fn update_membership(&mut self, workspace: WorkspaceId, user: UserId, column: M, value: Expr) -> Result<()> {
-        membership::Entity::update_many()
-            .col_expr(column, value)
-            .filter(key(workspace, user))
-            .exec(&self.txn)
-            .await
-            .map_err(refused)?;
+        updating(workspace, user, column, value).exec(&self.txn).await.map_err(refused)?;
         Ok(())
     }
+}
+
+fn updating(workspace: WorkspaceId, user: UserId, column: M, value: Expr) -> UpdateMany<membership::Entity> {
+    membership::Entity::update_many().col_expr(column, value).filter(key(workspace, user))
 }
 
 pub(super) async fn active_role<C: ConnectionTrait>(

@@ -41,13 +41,16 @@ mod workspaces;
 
 use std::sync::Arc;
 
-use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, QueryFilter};
+use sea_orm::sea_query::{Expr, Query};
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult,
+    Insert, QueryTrait, Select, UpdateMany,
+};
 
 use crate::authz::{Caller, Op, gate};
 use crate::config::DatabaseConfig;
 use crate::error::{Error, Reason, Result};
-use crate::model::{UserId, WorkspaceId};
+use crate::model::{Account, UserId, Workspace, WorkspaceId};
 
 pub use access::{AccessFigures, Found, Histogram, KeyState, Question, SessionState};
 pub use error::OpenError;
@@ -60,7 +63,7 @@ pub use schema::SchemaState;
 pub use service_keys::{NewServiceKey, ServiceKey};
 pub use sessions::NewSession;
 pub use sweep::{SweepKind, SweepLimits};
-pub use throttle::ThrottleKey;
+pub use throttle::{Settled, ThrottleKey};
 
 use error::{refused, refused_at_commit};
 use throttle::name_key;
@@ -141,7 +144,7 @@ impl Store {
         let database = Arc::clone(&self.0);
         let begin = async move { database.dialect.begin(&database.writer).await };
         let txn = tokio::spawn(begin).await.map_err(Error::internal)?.map_err(refused)?;
-        Ok(Write { txn, op: op.clone() })
+        Ok(Write { txn, op: op.clone(), workspace: None })
     }
 
     fn reader(&self) -> &DatabaseConnection {
@@ -154,6 +157,8 @@ pub struct Write {
     txn: DatabaseTransaction,
     /// The operation, with the caller as the database knows it inside this transaction.
     op: Op,
+    /// The workspace that is locked, for as long as this transaction has not changed it.
+    workspace: Option<Workspace>,
 }
 
 impl Write {
@@ -174,14 +179,17 @@ impl Write {
     /// Locks a user's row: whoever begins or ends sessions of a user does so first. If that is the caller, its own
     /// session may have ended while this waited, and the caller's right is settled once more.
     pub async fn lock_user(&mut self, user: UserId) -> Result<()> {
-        use entity::user;
-        user::Entity::update_many()
-            .col_expr(user::Column::Revision, Expr::col(user::Column::Revision).add(1))
-            .filter(user::Column::Id.eq(user.uuid()))
-            .exec(&self.txn)
-            .await
-            .map_err(refused)?;
+        users::locking(user).exec(&self.txn).await.map_err(refused)?;
         if self.op.is_by(user) { self.settle().await } else { Ok(()) }
+    }
+
+    /// As [`Write::lock_user`]. Answers the account as it is under the lock.
+    pub async fn lock_account(&mut self, user: UserId) -> Result<Account> {
+        let account = users::account_of(updated(&self.txn, users::locking(user)).await?)?;
+        if self.op.is_by(user) {
+            self.settle().await?;
+        }
+        Ok(account)
     }
 
     /// Lets only one transaction at a time be about `name`, which need not exist anywhere: the first of a kind has no
@@ -192,14 +200,8 @@ impl Write {
     }
 
     async fn lock_workspace(&mut self, workspace: WorkspaceId) -> Result<()> {
-        use entity::workspace;
-        let locked = workspace::Entity::update_many()
-            .col_expr(workspace::Column::Revision, Expr::col(workspace::Column::Revision).add(1))
-            .filter(workspace::Column::Id.eq(workspace.uuid()))
-            .exec(&self.txn)
-            .await
-            .map_err(refused)?;
-        if locked.rows_affected == 0 { Err(Reason::WorkspaceNotFound.into()) } else { Ok(()) }
+        self.workspace = Some(workspaces::found(updated(&self.txn, workspaces::locking(workspace)).await?)?);
+        Ok(())
     }
 
     /// Reads the caller again and holds the rule against what it is now.
@@ -223,4 +225,22 @@ impl Write {
             None => Ok(()),
         }
     }
+}
+
+/// Has an update of one row done. Answers the row as it is then, if there is one.
+async fn updated<E: EntityTrait>(txn: &DatabaseTransaction, update: UpdateMany<E>) -> Result<Option<E::Model>> {
+    let row = txn.query_one(&update.into_query().returning_all().take()).await.map_err(refused)?;
+    row.map(|row| E::Model::from_query_result(&row, "").map_err(refused)).transpose()
+}
+
+/// Inserts one row. Answers how many `others` counts, with that row (SQLite) or without it.
+async fn inserted<E: EntityTrait, A: ActiveModelTrait<Entity = E>>(
+    txn: &DatabaseTransaction,
+    insert: Insert<A>,
+    others: Select<E>,
+) -> std::result::Result<u64, DbErr> {
+    let count = Query::returning().expr(Expr::from(others.into_query()));
+    let row = txn.query_one(&insert.into_query().returning(count).take()).await?.ok_or(DbErr::RecordNotInserted)?;
+    let count: i64 = row.try_get_by_index(0)?;
+    Ok(count.unsigned_abs())
 }

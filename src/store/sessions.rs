@@ -15,7 +15,7 @@ use crate::model::{
 
 use super::entity::session;
 use super::error::refused;
-use super::{Store, Write, keyset, memberships};
+use super::{Store, Write, inserted, keyset, memberships};
 
 use session::Column as S;
 
@@ -79,13 +79,18 @@ impl Write {
             user_agent: Set(session.peer.user_agent.clone()),
             client_address: Set(session.peer.address.map(|address| address.to_string()).unwrap_or_default()),
         };
-        let inserted = session::Entity::insert(row).exec_without_returning(&self.txn).await;
-        inserted.map_err(|error| match error.sql_err() {
+        let others = session::Entity::find()
+            .select_only()
+            .column_as(S::Id.count(), "others")
+            .filter(S::UserId.eq(session.user_id.uuid()))
+            .filter(live(lifetime, self.op.now));
+        let inserted = inserted(&self.txn, session::Entity::insert(row), others).await;
+        let others = inserted.map_err(|error| match error.sql_err() {
             // The membership has another role by now, or has ended.
             Some(SqlErr::ForeignKeyConstraintViolation(_)) => Error::new(Reason::Conflict).caused_by(error),
             _ => refused(error),
         })?;
-        self.end_surplus_sessions(session.user_id, lifetime).await
+        if others < MAX_SESSIONS_PER_USER { Ok(()) } else { self.end_surplus_sessions(session.user_id, lifetime).await }
     }
 
     async fn end_surplus_sessions(&mut self, user: UserId, lifetime: SessionLifetime) -> Result<()> {

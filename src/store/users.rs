@@ -1,7 +1,7 @@
 //! People's accounts, across all workspaces.
 
 use sea_orm::sea_query::{Expr, ExprTrait, Func, Order, Query};
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, UpdateMany};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
@@ -127,8 +127,18 @@ async fn by_email<C: ConnectionTrait>(db: &C, email: &EmailAddress) -> Result<Op
 }
 
 async fn by_id<C: ConnectionTrait>(db: &C, id: UserId) -> Result<Account> {
-    let row = user::Entity::find_by_id(id.uuid()).one(db).await.map_err(refused)?;
+    account_of(user::Entity::find_by_id(id.uuid()).one(db).await.map_err(refused)?)
+}
+
+/// The account in the row of somebody who has one.
+pub(super) fn account_of(row: Option<user::Model>) -> Result<Account> {
     row.map(from_row).ok_or_else(|| Error::internal("a member without an account"))
+}
+
+/// What locks a user's row.
+pub(super) fn locking(id: UserId) -> UpdateMany<user::Entity> {
+    use user::Column as U;
+    user::Entity::update_many().col_expr(U::Revision, Expr::col(U::Revision).add(1)).filter(U::Id.eq(id.uuid()))
 }
 
 fn from_row(row: user::Model) -> Account {

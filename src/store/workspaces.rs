@@ -1,6 +1,10 @@
 //! Workspaces.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, UpdateMany,
+};
+
+use sea_orm::sea_query::{Expr, ExprTrait};
 
 use crate::error::{Reason, Result};
 use crate::model::{Name, Workspace, WorkspaceId};
@@ -36,7 +40,10 @@ impl Store {
 
 impl Write {
     pub async fn workspace(&self, id: WorkspaceId) -> Result<Workspace> {
-        find(&self.txn, id).await
+        match &self.workspace {
+            Some(locked) if locked.workspace_id == id => Ok(locked.clone()),
+            _ => find(&self.txn, id).await,
+        }
     }
 
     /// The oldest workspace of that name, as of this transaction.
@@ -61,8 +68,9 @@ impl Write {
     }
 
     pub async fn rename_workspace(&mut self, id: WorkspaceId, name: &Name) -> Result<()> {
+        self.workspace = None;
         workspace::Entity::update_many()
-            .col_expr(workspace::Column::Name, sea_orm::sea_query::Expr::value(name.as_str()))
+            .col_expr(workspace::Column::Name, Expr::value(name.as_str()))
             .filter(workspace::Column::Id.eq(id.uuid()))
             .exec(&self.txn)
             .await
@@ -72,8 +80,18 @@ impl Write {
 }
 
 async fn find<C: sea_orm::ConnectionTrait>(db: &C, id: WorkspaceId) -> Result<Workspace> {
-    let row = workspace::Entity::find_by_id(id.uuid()).one(db).await.map_err(refused)?;
+    found(workspace::Entity::find_by_id(id.uuid()).one(db).await.map_err(refused)?)
+}
+
+/// The workspace in the row of one that may not exist.
+pub(super) fn found(row: Option<workspace::Model>) -> Result<Workspace> {
     Ok(from_row(row.ok_or(Reason::WorkspaceNotFound)?))
+}
+
+/// What locks a workspace's row.
+pub(super) fn locking(id: WorkspaceId) -> UpdateMany<workspace::Entity> {
+    use workspace::Column as W;
+    workspace::Entity::update_many().col_expr(W::Revision, Expr::col(W::Revision).add(1)).filter(W::Id.eq(id.uuid()))
 }
 
 fn from_row(row: workspace::Model) -> Workspace {

@@ -10,8 +10,8 @@ use rolecall::authz::ServiceScope;
 use rolecall::config::Quota;
 use rolecall::crypto::{TokenKind, new_user_id, new_uuid};
 use rolecall::model::{
-    AuditAction, AuditFilter, INVITATION_LIFETIME, InvitationId, InvitationState, PageRequest, Position, Role,
-    WorkspaceId,
+    AuditAction, AuditFilter, INVITATION_LIFETIME, InvitationId, InvitationState, MAX_SESSIONS_PER_USER, PageRequest,
+    Position, Role, WorkspaceId,
 };
 use rolecall::store::{
     EmailSubject, InvitationFilter, MemberFilter, NewInvitation, Question, RequestKey, Settlement, SweepKind,
@@ -27,6 +27,9 @@ use crate::support::{Database, Mode, mode};
 const SORTED: [&str; 2] = ["the workspace of a sign-in that names none", "whom a sign-in is about"];
 /// What reads an index from its beginning: one row, of the e-mails that wait, or of the addresses.
 const FROM_THE_BEGINNING: [&str; 2] = ["the next e-mail", "whom a sign-in is about"];
+
+/// Devices of one user that are remembered.
+const MOST_DEVICES: usize = 20;
 
 /// The statements of everything that is hot, each with what it is for.
 #[derive(Default)]
@@ -47,8 +50,9 @@ fn is_control(sql: &str) -> bool {
     ["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "PRAGMA", "SET"].iter().any(|word| sql.starts_with(word))
 }
 
+/// What only inserts, and reads nothing.
 fn is_insert(sql: &str) -> bool {
-    sql.starts_with("INSERT")
+    sql.starts_with("INSERT") && !sql.contains("SELECT")
 }
 
 fn first() -> PageRequest {
@@ -115,6 +119,8 @@ async fn people(book: &mut Book, scene: &Scene, owner: &Seat) {
     book.add("a user by address", tx.active_member_by_email(workspace, &owner.account.email)).await;
     book.add("a user's name", tx.rename_memberships(owner.user, &owner.account.email, &name("Sam"))).await;
     book.add("a user's lock", tx.lock_user(owner.user)).await;
+    book.add("an account under its lock", tx.lock_account(owner.user)).await;
+    book.add("a member who signs in", tx.note_sign_in(workspace, owner.user)).await;
 }
 
 async fn sessions(book: &mut Book, scene: &Scene, owner: &Seat) {
@@ -122,16 +128,23 @@ async fn sessions(book: &mut Book, scene: &Scene, owner: &Seat) {
     book.add("a user's sessions", live(first())).await;
     book.add("a user's sessions, next page", live(after_time())).await;
     let mut tx = scene.system(NOW).await;
-    let new = new_session(owner.workspace, owner.user, Role::Owner, TokenKind::Session.mint().hash);
-    book.add("sessions over the most", tx.insert_session(&new, LIFETIME)).await;
+    let new = || new_session(owner.workspace, owner.user, Role::Owner, TokenKind::Session.mint().hash);
+    for _ in 0..MAX_SESSIONS_PER_USER {
+        tx.insert_session(&new(), LIFETIME).await.unwrap();
+    }
+    book.add("a session over the most", tx.insert_session(&new(), LIFETIME)).await;
     book.add("one of a user's sessions", tx.session_of(owner.user, owner.session)).await;
     book.add("a new password in a sign-in", tx.refresh_sign_in(owner.user, owner.sign_in)).await;
     book.add("the end of a sign-in", tx.end_sign_in(owner.user, owner.sign_in, LIFETIME, true)).await;
     book.add("the end of all others", tx.end_other_sign_ins(owner.user, owner.sign_in, LIFETIME)).await;
     book.add("the end of all", tx.end_all_sessions(owner.user, LIFETIME)).await;
     book.add("the end of all in a workspace", tx.end_sessions_in(owner.workspace, owner.user, LIFETIME)).await;
+    for _ in 0..MOST_DEVICES {
+        let device = TokenKind::KnownDevice.mint().hash;
+        tx.insert_known_device(device, owner.user, NOW.plus(DAY)).await.unwrap();
+    }
     let device = TokenKind::KnownDevice.mint().hash;
-    book.add("devices over the most", tx.insert_known_device(device, owner.user, NOW.plus(DAY))).await;
+    book.add("a device over the most", tx.insert_known_device(device, owner.user, NOW.plus(DAY))).await;
     tx.commit().await.unwrap();
     book.add("a known device", scene.store.is_known_device(device, owner.user, NOW)).await;
 }
@@ -219,8 +232,6 @@ async fn upkeep(book: &mut Book, scene: &Scene, owner: &Seat) {
     book.add("the end of an e-mail", tx.settle_email(&leases[0], true, Settlement::Done)).await;
     let request = RequestKey::new(owner.workspace.uuid(), "CreateInvitation", new_uuid(NOW), &[]);
     book.add("an earlier request", tx.recall_request(&request)).await;
-    book.add("a guess that is taken back", tx.uncount_attempt(&[0; 32], NOW)).await;
-    book.add("a counter that is cleared", tx.clear_throttle_counter(&[0; 32])).await;
     let limits = SweepLimits {
         ended_sessions: Duration::ZERO,
         dead_links: INVITATION_LIFETIME,

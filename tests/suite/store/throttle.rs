@@ -1,8 +1,8 @@
 //! Counters of guesses, as attempts side by side leave them.
 
 use rolecall::clock::Timestamp;
-use rolecall::model::ThrottleKind;
-use rolecall::store::ThrottleKey;
+use rolecall::model::{ThrottleCounter, ThrottleKind};
+use rolecall::store::{Settled, ThrottleKey};
 
 use super::SECOND;
 use super::scene::{NOW, Scene};
@@ -26,9 +26,42 @@ async fn an_attempt_that_is_taken_back_leaves_the_wait_that_another_has_brought(
     for (taken_back, count, blocked_until) in [(fourth, 4, fifth.blocked_until), (fifth, 3, Timestamp::from_micros(0))]
     {
         let mut tx = scene.system(NOW).await;
-        tx.uncount_attempt(&KEY, taken_back.blocked_until).await.unwrap();
+        let settled = Settled::Uncounted { blocked_until: taken_back.blocked_until };
+        tx.settle_throttle_counters(&[(KEY, settled)]).await.unwrap();
         let left = tx.lock_throttle_counters(&[KEY]).await.unwrap()[0];
         tx.commit().await.unwrap();
         assert_eq!((left.count, left.blocked_until), (count, blocked_until));
     }
+}
+
+#[tokio::test]
+async fn counters_that_are_settled_together_are_settled_each_in_its_way() {
+    let scene = Scene::set().await;
+    let never = Timestamp::from_micros(0);
+    let counter = |count, wait: u32| ThrottleCounter {
+        count,
+        window_start: NOW,
+        blocked_until: NOW.plus(wait * SECOND),
+        expire_time: NOW.plus(60 * SECOND),
+    };
+    // Not in the order of keys, two with the same wait, and one that was forgotten and swept meanwhile.
+    let keys = [[9; 32], [1; 32], [5; 32], [3; 32]];
+    let [right, own, others, swept] = keys;
+    let bystander = [4; 32];
+    let mut tx = scene.system(NOW).await;
+    let before = [(right, counter(3, 1)), (own, counter(7, 2)), (others, counter(8, 4)), (bystander, counter(2, 2))];
+    tx.set_throttle_counters(&before).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let mut tx = scene.system(NOW).await;
+    let uncounted = |wait: u32| Settled::Uncounted { blocked_until: NOW.plus(wait * SECOND) };
+    let settled = [(right, Settled::Forgotten), (own, uncounted(2)), (others, uncounted(2)), (swept, uncounted(4))];
+    tx.settle_throttle_counters(&settled).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let mut tx = scene.system(NOW).await;
+    let left = tx.lock_throttle_counters(&[right, own, others, swept, bystander]).await.unwrap();
+    let begun_anew = ThrottleCounter { count: 0, window_start: never, blocked_until: never, expire_time: never };
+    let without_wait = ThrottleCounter { blocked_until: never, ..counter(6, 0) };
+    assert_eq!(left, [begun_anew, without_wait, counter(7, 4), begun_anew, counter(2, 2)]);
 }
