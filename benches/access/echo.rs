@@ -1,15 +1,52 @@
-//! An empty service: it decodes a check, answers with what a check is answered with, and does nothing in between.
+//! An empty service: it decodes a check, answers with what a check is answered with, and does nothing in between; or
+//! checks a password in between, in a pool such as Rolecall's, and reads and writes nothing.
 
+use rolecall::config::SecurityConfig;
+use rolecall::crypto::{PasswordPolicy, Passwords};
 use rolecall::grpc::pb::v1;
+use rolecall::model::PasswordHash;
 use tokio::net::TcpListener;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt};
 use v1::access_service_server::{AccessService, AccessServiceServer};
 
-use crate::Result;
+use crate::{Result, seed};
 
-struct Echo;
+struct Echo(Option<Office>);
+
+/// Where passwords are checked.
+struct Office {
+    passwords: Passwords,
+    hash: PasswordHash,
+}
+
+impl Office {
+    fn open() -> Result<Self> {
+        let costs = SecurityConfig::default();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let policy = PasswordPolicy { min_chars: costs.password_min_length };
+        let passwords = Passwords::new(policy, costs.password_hash_memory, costs.password_hash_iterations, 1, cores)?;
+        Ok(Self { passwords, hash: PasswordHash::from_stored(seed::password_hash()?) })
+    }
+
+    async fn check(&self) -> std::result::Result<(), Status> {
+        let right = async {
+            let place = self.passwords.reserve()?;
+            self.passwords.verify(&place, seed::PASSWORD.into(), Some(self.hash.clone())).await
+        };
+        match right.await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Status::internal("the password is another")),
+            Err(refused) => Err(Status::with_error_details(
+                Code::ResourceExhausted,
+                "the pool is full",
+                ErrorDetails::with_retry_info(refused.retry_delay()),
+            )),
+        }
+    }
+}
 
 fn answer() -> v1::CheckAccessResponse {
     v1::CheckAccessResponse {
@@ -27,6 +64,9 @@ impl AccessService for Echo {
         &self,
         _: Request<v1::CheckAccessRequest>,
     ) -> std::result::Result<Response<v1::CheckAccessResponse>, Status> {
+        if let Some(office) = &self.0 {
+            office.check().await?;
+        }
         Ok(Response::new(answer()))
     }
 
@@ -40,9 +80,10 @@ impl AccessService for Echo {
 }
 
 /// Serves until it is killed.
-pub async fn serve() -> Result<()> {
+pub async fn serve(hashing: bool) -> Result<()> {
+    let office = if hashing { Some(Office::open()?) } else { None };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("listening on {}", listener.local_addr()?);
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    Ok(Server::builder().add_service(AccessServiceServer::new(Echo)).serve_with_incoming(incoming).await?)
+    Ok(Server::builder().add_service(AccessServiceServer::new(Echo(office))).serve_with_incoming(incoming).await?)
 }

@@ -36,7 +36,7 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match arguments.split_first() {
-        Some((first, _)) if first == "echo" => runtime.block_on(echo::serve()),
+        Some((first, rest)) if first == "echo" => runtime.block_on(echo::serve(rest == ["hashing"])),
         Some((first, rest)) if first == "load" => runtime.block_on(Order::from_arguments(rest)?.run()),
         _ => runtime.block_on(measure(&arguments)),
     }

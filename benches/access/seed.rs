@@ -87,14 +87,18 @@ pub fn users(sessions: u64) -> u64 {
     WORKSPACES.max(sessions / 4)
 }
 
-/// Everything but the sessions.
-fn people(kind: Kind, sessions: u64, now: i64) -> Result<Vec<String>> {
-    let users = users(sessions);
+/// A hash of [`PASSWORD`] as the service makes it by default.
+pub fn password_hash() -> Result<String> {
     let costs = SecurityConfig::default();
     let params = Params::new(costs.password_hash_memory, costs.password_hash_iterations, 1, None);
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.map_err(|e| e.to_string())?);
     let hash: PasswordHash = argon2.hash_password(PASSWORD.as_bytes()).map_err(|e| e.to_string())?;
-    let hash = hash.to_string();
+    Ok(hash.to_string())
+}
+
+/// Everything but the sessions.
+fn people(kind: Kind, sessions: u64, now: i64) -> Result<Vec<String>> {
+    let (users, hash) = (users(sessions), password_hash()?);
     let (id, workspace) = (kind.id(2, "n"), kind.id(1, "n"));
     let all = kind.numbers(0, users + CROWD);
     let email = "'user' || n || '@acme.example'";

@@ -20,6 +20,13 @@ impl Server {
         Self::spawn(command)
     }
 
+    /// The echo, with a password to check before each answer.
+    pub fn hashing_echo() -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["echo", "hashing"]);
+        Self::spawn(command)
+    }
+
     pub fn rolecall(url: &str, mail: &Path, more: &[&str]) -> Result<Self> {
         let mut command = Command::new(PROGRAM);
         let mail = format!("file:{}", mail.display());

@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use tonic::transport::Endpoint;
 use tonic::{Code, Request};
 use tonic_types::StatusExt;
+use v1::access_service_client::AccessServiceClient;
 use v1::session_service_client::SessionServiceClient;
 
 use crate::checks::generate;
@@ -25,6 +26,8 @@ const CLIENTS: u64 = 500;
 const CONNECTIONS: usize = 10;
 const CHECKING: Duration = Duration::from_secs(6);
 const IN_FLIGHT: usize = 8;
+/// Of sign-ins beside bare hashes.
+const ROUNDS: usize = 3;
 /// The priority of the service's own threads for passwords.
 const NICE: i32 = 10;
 
@@ -34,7 +37,6 @@ const PAUSES: [Duration; 2] = [Duration::ZERO, Duration::from_millis(2)];
 
 pub async fn measure(report: &mut Report, place: &Place) -> Result<()> {
     let server = Server::rolecall(&place.url, &place.mail(), &[])?;
-    let raw = raw_hashes().await?;
     for pause in PAUSES {
         let order = Order {
             address: server.address.clone(),
@@ -54,7 +56,8 @@ pub async fn measure(report: &mut Report, place: &Place) -> Result<()> {
         beside.stop()?;
         let before = usage::resident_mib(server.id())?;
         // The storm goes on for about as long as is checked: whoever is refused tries again.
-        let storm = tokio::spawn(sign_in_for(server.address.clone(), CHECKING + Duration::from_millis(300)));
+        let storm =
+            tokio::spawn(sign_in_for(Call::SignIn, server.address.clone(), CHECKING + Duration::from_millis(300)));
         let meanwhile = generate(&order).await?;
         let most = usage::resident_mib(server.id())?;
         let Storm { signed_in, per_second, refused, slowest_refusal } = storm.await??;
@@ -76,12 +79,38 @@ pub async fn measure(report: &mut Report, place: &Place) -> Result<()> {
             hashing.per_second,
         ));
     }
-    let alone = sign_in_for(server.address.clone(), CHECKING).await?;
+    let echo = Server::hashing_echo()?;
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let bare = raw_hashes().await?;
+        let empty = sign_in_for(Call::Echo, echo.address.clone(), CHECKING).await?.per_second;
+        let full = sign_in_for(Call::SignIn, server.address.clone(), CHECKING).await?.per_second;
+        rounds.push([full, empty, bare, full / bare, empty / bare]);
+    }
+    let median = |which: usize| {
+        let mut values: Vec<f64> = rounds.iter().map(|round| round[which]).collect();
+        values.sort_by(f64::total_cmp);
+        values[ROUNDS / 2]
+    };
     report.note(format!(
-        "{}, {CLIENTS} clients signing in and no checks: {:.1}/s, bare argon2id {raw:.1}/s",
-        place.database, alone.per_second
+        "{}, {CLIENTS} clients signing in and no checks: {:.1}/s, {:.2} of bare argon2id with {:.1}/s; calls of an empty \
+         service that only checks the password, in such a pool: {:.1}/s, {:.2} of bare argon2id (medians of {ROUNDS})",
+        place.database,
+        median(0),
+        median(3),
+        median(2),
+        median(1),
+        median(4),
     ));
     Ok(())
+}
+
+/// What the clients call.
+#[derive(Clone, Copy, Debug)]
+enum Call {
+    SignIn,
+    /// A service that checks a password and does nothing else, see [`crate::echo`].
+    Echo,
 }
 
 struct Storm {
@@ -92,14 +121,15 @@ struct Storm {
 }
 
 /// Each client signs in again and again, as another person each time; who is refused tries again when it is told to.
-async fn sign_in_for(address: String, time: Duration) -> Result<Storm> {
+async fn sign_in_for(call: Call, address: String, time: Duration) -> Result<Storm> {
     let mut channels = Vec::new();
     for _ in 0..CONNECTIONS {
         channels.push(Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true).connect().await?);
     }
     let (start, mut clients) = (Instant::now(), JoinSet::new());
     for number in 0..CLIENTS {
-        let mut client = SessionServiceClient::new(channels[number as usize % CONNECTIONS].clone());
+        let channel = channels[number as usize % CONNECTIONS].clone();
+        let (mut client, mut echo) = (SessionServiceClient::new(channel.clone()), AccessServiceClient::new(channel));
         clients.spawn(async move {
             let (mut signed_in, mut refused, mut slowest) = (0, 0, Duration::ZERO);
             for round in 0.. {
@@ -115,8 +145,12 @@ async fn sign_in_for(address: String, time: Duration) -> Result<Storm> {
                 let from = format!("10.{}.{}.{}", who >> 16 & 255, who >> 8 & 255, who & 255);
                 request.metadata_mut().insert("rolecall-client-address", from.parse()?);
                 let begin = Instant::now();
-                match client.sign_in(request).await {
-                    Ok(_) => signed_in += 1,
+                let done = match call {
+                    Call::SignIn => client.sign_in(request).await.map(drop),
+                    Call::Echo => echo.check_access(v1::CheckAccessRequest::default()).await.map(drop),
+                };
+                match done {
+                    Ok(()) => signed_in += 1,
                     Err(status) if status.code() == Code::ResourceExhausted => {
                         refused += 1;
                         slowest = slowest.max(begin.elapsed());
