@@ -39,7 +39,7 @@ async fn kind(
     let wanted = |level: usize| wanted.as_ref().is_none_or(|list| list.split(',').any(|one| one == level.to_string()));
     for (in_flight, connections) in LEVELS.into_iter().filter(|(level, _)| wanted(*level)) {
         let mut line = Line::new(place.database, &format!("{}{how}", title(question)), in_flight);
-        let mut above = Vec::new();
+        let mut alone = Vec::new();
         for _ in 0..ROUNDS {
             let order = |server: &Server| Order {
                 address: server.address.clone(),
@@ -54,23 +54,25 @@ async fn kind(
             };
             let empty = generate(&order(echo)).await?;
             // Right beside the others: how fast a thread wakes up is another matter from one minute to the next.
-            let read = if in_flight == 1 { bare::read(place).await? } else { 0.0 };
+            let lone = in_flight == 1 && question != Question::Batch;
+            let reads = if lone { bare::read(place).await? } else { Vec::new() };
             let (own, data) = (usage::cpu(server.id())?, database_cpu(place));
             let full = generate(&order(server)).await?;
             let own = usage::cpu(server.id())? - own;
-            above.push((full.p50 - empty.p50 - read, full.p50, empty.p50, read));
+            alone.push((full.p50, empty.p50, reads));
             line.add(empty, full, own, database_cpu(place).saturating_sub(data));
         }
         line.memory = usage::resident_mib(server.id())?;
         report.line(line);
-        if in_flight == 1 {
-            above.sort_by(|a, b| a.0.total_cmp(&b.0));
-            let (above, full, empty, read) = above[ROUNDS / 2];
+        alone.sort_by(|a, b| f64::total_cmp(&(a.0 - a.1), &(b.0 - b.1)));
+        let (full, empty, reads) = &alone[ROUNDS / 2];
+        for (driver, read) in reads {
             report.note(format!(
-                "{}, {}{how}, alone: {full:.0} µs, the empty service {empty:.0}, a bare read of a session by the same kind \
-                 of driver {read:.0}, which leaves {above:.0} (the round in the middle of {ROUNDS}; each p50)",
+                "{}, {}{how}, alone: {full:.0} µs, the empty service {empty:.0}, a bare read of a session by {driver} \
+                 {read:.0}, which leaves {:.0} (p50, the round in the middle of {ROUNDS})",
                 place.database,
-                title(question)
+                title(question),
+                full - empty - read,
             ));
         }
     }

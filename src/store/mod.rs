@@ -44,7 +44,7 @@ use std::sync::Arc;
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult,
-    Insert, QueryTrait, Select, UpdateMany,
+    Insert, Iterable, QueryTrait, Select, UpdateMany,
 };
 
 use crate::authz::{Caller, Op, gate};
@@ -228,8 +228,12 @@ impl Write {
 }
 
 /// Has an update of one row done. Answers the row as it is then, if there is one.
+///
+/// The columns are named: what `*` stands for is another thing once the next release has added one, and a statement that
+/// was prepared before fails from then on.
 async fn updated<E: EntityTrait>(txn: &DatabaseTransaction, update: UpdateMany<E>) -> Result<Option<E::Model>> {
-    let row = txn.query_one(&update.into_query().returning_all().take()).await.map_err(refused)?;
+    let row = Query::returning().columns(E::Column::iter());
+    let row = txn.query_one(&update.into_query().returning(row).take()).await.map_err(refused)?;
     row.map(|row| E::Model::from_query_result(&row, "").map_err(refused)).transpose()
 }
 

@@ -23,7 +23,7 @@ impl Write {
     /// would each find nothing. They are locked in the order of `keys`, which has to be the same everywhere.
     pub async fn lock_throttle_counters(&mut self, keys: &[ThrottleKey]) -> Result<Vec<ThrottleCounter>> {
         let keep = OnConflict::column(T::Key).value(T::Count, Expr::col((throttle::Entity, T::Count))).to_owned();
-        let made = fresh(keys)?.on_conflict(keep).returning_all().take();
+        let made = fresh(keys)?.on_conflict(keep).returning(Query::returning().columns(COLUMNS)).take();
         let rows = self.txn.query_all(&made).await.map_err(refused)?;
         let rows: Result<Vec<_>> =
             rows.iter().map(|row| throttle::Model::from_query_result(row, "").map_err(refused)).collect();

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::thread;
 
+use futures_util::future::join_all;
+
 use super::Server;
-use crate::support::{Child, Database, World, ok, rolecall};
+use crate::support::{Child, Database, PASSWORD, Person, World, ok, rolecall};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_six_replicas_that_start_on_an_empty_database_one_migrates_and_all_serve() {
@@ -30,14 +32,35 @@ async fn of_six_replicas_that_start_on_an_empty_database_one_migrates_and_all_se
     }
 }
 
-/// What the next release's migration does: it only adds.
+/// What the next release's migration does: it only adds, and that to every table.
 fn upgrade(server: &Server, levels: u32) {
     server.run(&format!(
         "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_next_release_{levels}', 0);
-         ALTER TABLE workspace ADD COLUMN next_{levels} bigint NOT NULL DEFAULT 0;
+         DO $$ DECLARE name text; BEGIN
+             FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'seaql_migrations' LOOP
+                 EXECUTE format('ALTER TABLE %I ADD COLUMN next_{levels} bigint NOT NULL DEFAULT 0', name);
+             END LOOP;
+         END $$;
          CREATE TABLE next_{levels} (id bigint PRIMARY KEY);
          UPDATE schema_lock SET level = level + 1"
     ));
+}
+
+/// Changes and sign-ins, more at once than there are connections.
+async fn work(world: &World, owner: &Person) {
+    let by = world.by(owner);
+    let changes = join_all((0..30).map(|number| {
+        let by = by.clone();
+        async move { by.call_myself(&format!("Owner {number}")).await }
+    }));
+    let nobody = world.nobody();
+    let sign_ins = join_all((0..30).map(|_| {
+        let nobody = nobody.clone();
+        async move { nobody.sign_in(&owner.email, PASSWORD, "").await }
+    }));
+    let (changes, sign_ins) = tokio::join!(changes, sign_ins);
+    changes.into_iter().for_each(|change| drop(ok(change)));
+    sign_ins.into_iter().for_each(|sign_in| drop(ok(sign_in)));
 }
 
 fn start(place: &crate::support::Place, more: &[&str]) -> std::process::Output {
@@ -52,9 +75,11 @@ async fn a_binary_runs_on_the_schema_of_the_next_release_and_refuses_the_one_aft
     let server = Server::fast();
     let world = World::start_in(server.place()).await;
     let owner = world.workspace("Acme", "owner@acme.example").await;
+    // On each connection statements are prepared that the next release must not break.
+    work(&world, &owner).await;
     upgrade(&server, 1);
     // A replica that runs goes on, and new ones of the same release start.
-    ok(world.by(&owner).call_myself("Still Here").await);
+    work(&world, &owner).await;
     let place = server.place();
     for more in [&[][..], &["--no-migrate"]] {
         let replica = Child::serve(&place, more);

@@ -45,23 +45,25 @@ async fn counters_that_are_settled_together_are_settled_each_in_its_way() {
         expire_time: NOW.plus(60 * SECOND),
     };
     // Not in the order of keys, two with the same wait, and one that was forgotten and swept meanwhile.
-    let keys = [[9; 32], [1; 32], [5; 32], [3; 32]];
-    let [right, own, others, swept] = keys;
+    let [right, own, others, swept, at_nothing] = [[9; 32], [1; 32], [5; 32], [3; 32], [2; 32]];
     let bystander = [4; 32];
     let mut tx = scene.system(NOW).await;
     let before = [(right, counter(3, 1)), (own, counter(7, 2)), (others, counter(8, 4)), (bystander, counter(2, 2))];
     tx.set_throttle_counters(&before).await.unwrap();
+    tx.set_throttle_counters(&[(at_nothing, counter(0, 4))]).await.unwrap();
     tx.commit().await.unwrap();
 
     let mut tx = scene.system(NOW).await;
     let uncounted = |wait: u32| Settled::Uncounted { blocked_until: NOW.plus(wait * SECOND) };
     let settled = [(right, Settled::Forgotten), (own, uncounted(2)), (others, uncounted(2)), (swept, uncounted(4))];
     tx.settle_throttle_counters(&settled).await.unwrap();
+    // Whoever was right meanwhile has left nothing to take back.
+    tx.settle_throttle_counters(&[(right, uncounted(1)), (at_nothing, uncounted(2))]).await.unwrap();
     tx.commit().await.unwrap();
 
     let mut tx = scene.system(NOW).await;
-    let left = tx.lock_throttle_counters(&[right, own, others, swept, bystander]).await.unwrap();
+    let left = tx.lock_throttle_counters(&[right, own, others, swept, at_nothing, bystander]).await.unwrap();
     let begun_anew = ThrottleCounter { count: 0, window_start: never, blocked_until: never, expire_time: never };
     let without_wait = ThrottleCounter { blocked_until: never, ..counter(6, 0) };
-    assert_eq!(left, [begun_anew, without_wait, counter(7, 4), begun_anew, counter(2, 2)]);
+    assert_eq!(left, [begun_anew, without_wait, counter(7, 4), begun_anew, counter(0, 4), counter(2, 2)]);
 }

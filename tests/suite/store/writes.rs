@@ -6,6 +6,7 @@ use rolecall::error::{Reason, Result};
 use rolecall::model::{Role, WorkspaceId};
 use rolecall::store::{MembershipChange, Store, Write};
 
+use super::DAY;
 use super::scene::{LIFETIME, NOW, Scene, Seat, name, new_session, system_op};
 
 const LIST_USERS: &str = "/rolecall.v1.UserService/ListUsers";
@@ -157,5 +158,41 @@ async fn a_session_with_a_role_that_its_membership_does_not_have_is_looked_at_ag
         let new = new_session(owner.workspace, owner.user, role, TokenKind::Session.mint().hash);
         let inserted = tx.insert_session(&new, LIFETIME).await.map_err(|error| error.reason());
         assert_eq!(inserted, if role == Role::Owner { Ok(()) } else { Err(Reason::Conflict) }, "{role:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_number_of_owners_is_that_of_this_transaction_and_not_of_its_lock() {
+    let scene = Scene::set().await;
+    let owner = scene.workspace("owner@acme.example").await;
+    let admin = scene.seat(owner.workspace, "admin@acme.example", Role::Admin).await;
+    let op = scene.op_by(&owner, LIST_USERS).await;
+    let mut tx = scene.store.write(&op).await.unwrap();
+    assert_eq!(tx.workspace(owner.workspace).await.unwrap().owner_count, 1);
+    let member = tx.member(owner.workspace, admin.user).await.unwrap();
+    tx.change_membership(owner.workspace, admin.user, Some(&member), MembershipChange::Role(Role::Owner))
+        .await
+        .unwrap();
+    assert_eq!(tx.workspace(owner.workspace).await.unwrap().owner_count, 2);
+}
+
+#[tokio::test]
+async fn of_more_than_twenty_devices_those_that_signed_in_longest_ago_are_forgotten() {
+    let scene = Scene::set().await;
+    let owner = scene.workspace("owner@acme.example").await;
+    let outside = scene.outside().await;
+    let mut tokens = Vec::new();
+    for number in 0..22 {
+        let token = TokenKind::KnownDevice.mint().hash;
+        let mut tx = scene.system(NOW).await;
+        tx.insert_known_device(token, owner.user, NOW.plus((100 + number) * DAY)).await.unwrap();
+        tx.commit().await.unwrap();
+        tokens.push(token);
+        let kept = outside.number("SELECT COUNT(*) FROM known_device").await;
+        assert_eq!(kept, i64::try_from(tokens.len().min(20)).unwrap());
+    }
+    for (number, token) in tokens.into_iter().enumerate() {
+        let known = scene.store.is_known_device(token, owner.user, NOW).await.unwrap();
+        assert_eq!(known, number >= 2, "{number}");
     }
 }
