@@ -23,9 +23,8 @@ const FIRST_GUESS: Duration = Duration::from_millis(20);
 /// The mean of how long work takes is that of about so many.
 const REMEMBERED: u32 = 16;
 /// What anybody is told to stay away at the least, also when the last work was quickly done; and at the most: whoever comes
-/// back again and again without waiting makes the line longer for others. Five hundred on two cores are a line of 4 seconds,
-/// and who is told less than that is refused again.
-const ABSENCE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// back again and again without waiting makes the line longer for others.
+const ABSENCE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
 
 type Job = Box<dyn FnOnce() + Send>;
 
