@@ -38,7 +38,7 @@ impl Store {
     }
 
     pub async fn account(&self, id: UserId) -> Result<Account> {
-        by_id(self.reader(), id).await
+        account_of(user::Entity::find_by_id(id.uuid()).one(self.reader()).await.map_err(refused)?)
     }
 }
 
@@ -46,10 +46,6 @@ impl Write {
     /// As [`Store::account_by_email`], as of this transaction.
     pub async fn account_by_email(&self, email: &EmailAddress) -> Result<Option<Account>> {
         by_email(&self.txn, email).await
-    }
-
-    pub async fn account(&self, id: UserId) -> Result<Account> {
-        by_id(&self.txn, id).await
     }
 
     pub async fn insert_account(&mut self, account: &Account) -> Result<()> {
@@ -124,10 +120,6 @@ pub(super) fn nearest(email: &EmailAddress) -> Expr {
 async fn by_email<C: ConnectionTrait>(db: &C, email: &EmailAddress) -> Result<Option<Account>> {
     let query = user::Entity::find().filter(user::Column::Email.eq(email.as_str()));
     Ok(query.one(db).await.map_err(refused)?.map(from_row))
-}
-
-async fn by_id<C: ConnectionTrait>(db: &C, id: UserId) -> Result<Account> {
-    account_of(user::Entity::find_by_id(id.uuid()).one(db).await.map_err(refused)?)
 }
 
 /// The account in the row of somebody who has one.

@@ -1,10 +1,10 @@
 //! Workspaces.
 
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, UpdateMany,
-};
-
 use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    UpdateMany,
+};
 
 use crate::error::{Reason, Result};
 use crate::model::{Name, Workspace, WorkspaceId};
@@ -79,7 +79,7 @@ impl Write {
     }
 }
 
-async fn find<C: sea_orm::ConnectionTrait>(db: &C, id: WorkspaceId) -> Result<Workspace> {
+async fn find<C: ConnectionTrait>(db: &C, id: WorkspaceId) -> Result<Workspace> {
     found(workspace::Entity::find_by_id(id.uuid()).one(db).await.map_err(refused)?)
 }
 
