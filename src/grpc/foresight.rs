@@ -1,9 +1,12 @@
 //! A look ahead at whom a check is about.
 //!
-//! The credential of a call is looked up before its message is decoded, and a check would then look up its subject by
-//! another statement. So where the message is here already, its subject is asked about together with the credential.
-//! That is all it is for: the message goes on as it came, a caller that is refused is refused as before, and what cannot
-//! be foreseen (a message that is not here yet, compressed, malformed, or about a user id, which needs another right) is
+//! The credential of a call is looked up before its message is decoded, and a check by a service key would then look up its
+//! subject by another statement. So a check by what may be a service key waits for its message, which comes right behind
+//! the headers, often in a frame of its own, and both are asked about together. Where there is no message, there is no
+//! answer about the key either before the deadline. Whoever else calls, or calls anything else, is looked up at once.
+//!
+//! That is all it is for: the message goes on as it came, a caller that is refused is refused for the same reason, and
+//! what cannot be foreseen (a message in parts, compressed, malformed, or about a user id, which needs another right) is
 //! asked about when it is its turn. Both answers come from after the call had arrived.
 
 use std::future::poll_fn;
@@ -25,24 +28,15 @@ const CHECK_ACCESS: &str = "/rolecall.v1.AccessService/CheckAccess";
 /// What a message begins with: whether it is compressed, and its length.
 const PREFIX: usize = 5;
 
-/// The token that a check is about, if that can be seen without waiting, and the message as it came.
+/// The token that a check is about, if it can be seen in the first part of the message, and the message as it came.
 pub async fn subject_of(path: &str, mut body: Body) -> (Option<TokenHash>, Body) {
     if path != CHECK_ACCESS {
         return (None, body);
     }
-    let first = poll_fn(|cx| match Pin::new(&mut body).poll_frame(cx) {
-        Poll::Ready(first) => Poll::Ready(Some(first)),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await;
-    match first {
-        None => (None, body),
-        Some(first) => {
-            let data = first.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
-            let subject = data.and_then(token_in);
-            (subject, Body::new(Replayed { first: Some(first), rest: body }))
-        }
-    }
+    let first = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+    let data = first.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+    let subject = data.and_then(token_in);
+    (subject, Body::new(Replayed { first: Some(first), rest: body }))
 }
 
 fn token_in(data: &Bytes) -> Option<TokenHash> {
@@ -134,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_subject_is_seen_where_the_message_is_here_and_the_message_goes_on_as_it_came() {
+    async fn the_subject_is_seen_where_the_message_comes_at_once_and_the_message_goes_on_as_it_came() {
         let token = TokenKind::Session.mint();
         let text = || Subject::SessionToken(token.text.expose_secret().to_owned());
         let whole = framed(text(), 0);
@@ -143,7 +137,7 @@ mod tests {
         let user = framed(Subject::UserId("someone".into()), 0);
         for (path, frames, seen) in [
             (CHECK_ACCESS, vec![Some(&whole[..])], Some(token.hash)),
-            (CHECK_ACCESS, vec![None, Some(&whole[..])], None),
+            (CHECK_ACCESS, vec![None, Some(&whole[..])], Some(token.hash)),
             (CHECK_ACCESS, vec![Some(early), Some(late)], None),
             (CHECK_ACCESS, vec![Some(early), None, Some(late)], None),
             (CHECK_ACCESS, vec![Some(&compressed[..])], None),

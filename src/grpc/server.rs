@@ -38,7 +38,7 @@ pub const LAYERS: [(&str, &str); 8] = [
     ("shed", "before anything that costs: a call too many is refused for nothing"),
     ("deadline", "around all that waits, the look-up of the credential included"),
     ("authn", "before the rule, which needs a caller"),
-    ("rule", "last: whatever gets past it has been admitted, and only then is the message decoded"),
+    ("rule", "last: whatever gets past it has been admitted, and only then is the message taken for what it says"),
 ];
 
 /// Serves until `shutdown`, then finishes what runs. It ends within `--shutdown-grace` and two seconds, whatever clients

@@ -43,7 +43,8 @@ impl Around for Authn {
             return call.refuse(&Reason::MethodUnknown.into()).into_http();
         };
         let (parts, body) = request.into_parts();
-        let (subject, body) = foresight::subject_of(call.path(), body).await;
+        let by_key = bearer(&parts.headers).is_ok_and(|token| TokenKind::ServiceKey.parse(token).is_some());
+        let (subject, body) = if by_key { foresight::subject_of(call.path(), body).await } else { (None, body) };
         let request = Request::from_parts(parts, body);
         match caller(&call, rule, request.headers(), subject).await {
             Ok(caller) => {

@@ -1,10 +1,13 @@
 //! Questions that wait together are answered together.
 //!
 //! A few clerks answer: each has a connection, takes what waits, sends one statement for it, hands out the answers, and
-//! takes what has come in meanwhile. What must stay true:
+//! takes what has come in meanwhile. Who asks alone of a database that can be read on the spot looks there without them.
+//! What must stay true:
 //!
 //! - **Taken before sent.** A question that arrives while a statement runs waits for the next one. One that joined late
 //!   would get an answer from before it was asked.
+//! - **Who looks looks after they came**, on a connection in no transaction, and awaits nothing: there is no moment at
+//!   which they could go away with a connection in hand.
 //! - **First come, first served**, and a bounded number waits. What is too much is refused at once.
 //! - **No timer delays anybody**: a clerk without work takes up the first question that comes. It lets what else is ready
 //!   to run go first, which is what makes batches of calls that came in together.
@@ -31,6 +34,10 @@ use super::{AccessFigures, Found, Question};
 const MOST_WAITING: usize = 65_536;
 /// How long a clerk without work stays, and how long any keeps a connection: the pool looks at what comes back.
 const STAY: Duration = Duration::from_secs(1);
+/// Whoever comes so soon after another, or after a question of their own, goes to a clerk, with those who come along. Where
+/// there are many, a transaction of its own for each costs more than the way to the clerk and back: see
+/// `docs/performance.md`.
+const COMPANY: Duration = Duration::from_micros(100);
 /// How often a statement is sent again that lost against a concurrent change, which none but a serializable one can.
 const TRIES: u32 = 3;
 
@@ -51,6 +58,7 @@ struct Queue {
     next: u64,
     /// Questions in `waiting`.
     questions: usize,
+    last_arrival: Option<Instant>,
     clerks: usize,
     /// Clerks that will take what waits without being told.
     gathering: usize,
@@ -76,8 +84,14 @@ impl Desk {
 
     /// Answers questions in their order, all by the same statement.
     pub(super) async fn ask(self: &Arc<Self>, questions: Vec<Question>) -> Result<Vec<Found>> {
+        let arrival = Instant::now();
+        if self.is_alone(arrival)
+            && let Some(outcome) = self.look(&questions)
+        {
+            return outcome;
+        }
         let (answer, answered) = oneshot::channel();
-        let entry = Entry { questions, arrival: Instant::now(), span: Span::current(), answer };
+        let entry = Entry { questions, arrival, span: Span::current(), answer };
         let mut place = self.enter(entry)?;
         let outcome = answered.await;
         place.taken = true;
@@ -88,7 +102,7 @@ impl Desk {
         self.counters.read()
     }
 
-    /// Refuses what comes from now on, and closes connections once what was taken is answered.
+    /// Refuses what comes from now on, and closes connections once nobody reads any more. What still waits may be refused.
     pub(in crate::store) async fn close(&self) {
         {
             let mut queue = self.queue();
@@ -97,6 +111,27 @@ impl Desk {
             queue.idle.clear();
         }
         self.source.close().await;
+    }
+
+    /// Whether nobody waits and nobody has just come.
+    fn is_alone(&self, arrival: Instant) -> bool {
+        let mut queue = self.queue();
+        let last = queue.last_arrival.replace(arrival);
+        let calm = last.is_none_or(|last| arrival.saturating_duration_since(last) >= COMPANY);
+        calm && queue.waiting.is_empty() && !queue.closed
+    }
+
+    /// Has the asker itself look, where the source lets it. Nothing is awaited, so what was begun is ended.
+    fn look(&self, questions: &[Question]) -> Option<Result<Vec<Found>>> {
+        let start = Instant::now();
+        let outcome = self.source.on_the_spot(questions)?;
+        self.counters.batch_size.add(questions.len() as u64);
+        self.counters.wait.add_time(Duration::ZERO);
+        self.counters.query.add_time(start.elapsed());
+        if outcome.is_err() {
+            self.counters.fail();
+        }
+        Some(outcome.map(|findings| sought(questions, &findings)))
     }
 
     fn enter(self: &Arc<Self>, entry: Entry) -> Result<Place<'_>> {
@@ -308,8 +343,7 @@ fn answer(batch: Vec<Entry>, outcome: Result<Findings>, counters: &Counters) {
     match outcome {
         Ok(findings) => {
             for entry in batch {
-                let found = |question| findings.get(question).cloned().unwrap_or(Found::Nothing);
-                let _ = entry.answer.send(Ok(entry.questions.iter().map(found).collect()));
+                let _ = entry.answer.send(Ok(sought(&entry.questions, &findings)));
             }
         }
         Err(error) => {
@@ -319,6 +353,11 @@ fn answer(batch: Vec<Entry>, outcome: Result<Findings>, counters: &Counters) {
             }
         }
     }
+}
+
+/// What was found of what was asked, in the order asked.
+fn sought(questions: &[Question], findings: &Findings) -> Vec<Found> {
+    questions.iter().map(|question| findings.get(question).cloned().unwrap_or(Found::Nothing)).collect()
 }
 
 #[cfg(test)]

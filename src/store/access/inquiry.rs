@@ -45,14 +45,20 @@ impl Inquiry {
 /// Where answers come from.
 #[async_trait]
 pub(in crate::store) trait Source: Send + Sync + 'static {
-    /// A connection for a while.
+    /// A connection for a while, or the right to one whenever something is asked.
     async fn connect(&self) -> Result<Box<dyn Line>>;
 
-    /// Closes what it has of its own, when all connections have come back.
+    /// Answers what belongs together as [`Line::ask`] does, but here and now, where that takes less time than to hand it to
+    /// another task and back. None where it does not, or something is in the way for the moment.
+    fn on_the_spot(&self, _questions: &[Question]) -> Option<Result<Findings>> {
+        None
+    }
+
+    /// Closes what it has of its own, when nobody reads by it any more.
     async fn close(&self);
 }
 
-/// A connection that is in no transaction. Dropped, it goes back to where it came from.
+/// A connection that is in no transaction, or the right to one. Dropped, it goes back to where it came from.
 #[async_trait]
 pub(in crate::store) trait Line: Send {
     /// Answers what is to be found, all from one state of the database, which is current at some moment after this began.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, Params, Row};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tracing::Level;
 use uuid::Uuid;
@@ -37,71 +37,84 @@ static MEMBERSHIP: LazyLock<String> = LazyLock::new(|| {
 static WORKSPACE: LazyLock<String> = LazyLock::new(|| format!("{}= ?1", parts::WORKSPACES));
 
 /// Connections that only read, opened when they are needed.
-pub(in crate::store) struct SqliteSource {
+pub(in crate::store) struct SqliteSource(Arc<Readers>);
+
+struct Readers {
     file: Arc<SqliteFile>,
-    idle: Arc<Idle>,
-    places: Arc<Semaphore>,
+    idle: Mutex<Vec<Connection>>,
+    /// Who has one may use a connection.
+    places: Semaphore,
     most: u32,
     busy_timeout: Duration,
 }
 
-struct Idle(Mutex<Vec<Connection>>);
-
-struct SqliteLine {
-    file: Arc<SqliteFile>,
-    /// There for as long as this is.
-    connection: Option<Connection>,
-    failed: bool,
-    idle: Arc<Idle>,
-    busy_timeout: Duration,
-    _place: OwnedSemaphorePermit,
-}
+/// It has a connection only while it reads: who asks alone may have one in between.
+struct SqliteLine(Arc<Readers>);
 
 impl SqliteSource {
     /// At most so many connections at once. The first is opened here, so that what keeps it from working is known at start.
     pub(in crate::store) fn new(file: Arc<SqliteFile>, most: usize, busy_timeout: Duration) -> rusqlite::Result<Self> {
         let most = u32::try_from(most).unwrap_or(u32::MAX);
         let places = usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS);
-        let idle = Arc::new(Idle(Mutex::new(vec![open(&file)?])));
-        Ok(Self { file, idle, places: Arc::new(Semaphore::new(places)), most, busy_timeout })
-    }
-}
-
-impl Idle {
-    fn connections(&self) -> MutexGuard<'_, Vec<Connection>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let idle = Mutex::new(vec![open(&file)?]);
+        Ok(Self(Arc::new(Readers { file, idle, places: Semaphore::new(places), most, busy_timeout })))
     }
 }
 
 #[async_trait]
 impl Source for SqliteSource {
     async fn connect(&self) -> Result<Box<dyn Line>> {
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(out_of_reach)?;
-        let known = self.idle.connections().pop();
-        let connection = match known {
-            Some(connection) => connection,
-            None => {
-                let opened = open(&self.file).map_err(refused_by_sqlite)?;
-                self.file.require_present()?;
-                opened
-            }
-        };
-        Ok(Box::new(SqliteLine {
-            file: Arc::clone(&self.file),
-            connection: Some(connection),
-            failed: false,
-            idle: Arc::clone(&self.idle),
-            busy_timeout: self.busy_timeout,
-            _place: place,
-        }))
+        Ok(Box::new(SqliteLine(Arc::clone(&self.0))))
+    }
+
+    fn on_the_spot(&self, questions: &[Question]) -> Option<Result<Findings>> {
+        let _place = self.0.places.try_acquire().ok()?;
+        match self.0.find(&Inquiry::of(questions.iter())) {
+            Err(trouble) if trouble.passes() => None,
+            outcome => Some(outcome.map_err(Error::from)),
+        }
     }
 
     async fn close(&self) {
-        // Who has a place has a connection, and gives it back before the place.
-        let all = self.places.acquire_many(self.most).await;
-        self.places.close();
-        self.idle.connections().clear();
+        // Who reads has a place, and gives the connection back before it.
+        let all = self.0.places.acquire_many(self.0.most).await;
+        self.0.places.close();
+        self.0.idle().clear();
         drop(all);
+    }
+}
+
+#[async_trait]
+impl Line for SqliteLine {
+    async fn ask(&mut self, inquiry: &Inquiry) -> Result<Findings> {
+        let _place = self.0.places.acquire().await.map_err(out_of_reach)?;
+        let begin = Instant::now();
+        loop {
+            match self.0.find(inquiry) {
+                Err(trouble) if trouble.passes() && begin.elapsed() < self.0.busy_timeout => {}
+                outcome => return outcome.map_err(Error::from),
+            }
+            sleep(BUSY_PAUSE).await;
+        }
+    }
+}
+
+impl Readers {
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers by a connection of those that are idle, or else by a new one. Whoever calls this has a place.
+    fn find(&self, inquiry: &Inquiry) -> Result<Findings, Trouble> {
+        let known = self.idle().pop();
+        let mut connection = known.map_or_else(|| open(&self.file), Ok)?;
+        self.file.require_present()?;
+        let outcome = read(&mut connection, inquiry);
+        // Neither a panic nor a file that was exchanged leaves its connection to others, nor is one in a transaction left.
+        if outcome.as_ref().err().is_none_or(Trouble::passes) && connection.is_autocommit() {
+            self.idle().push(connection);
+        }
+        outcome
     }
 }
 
@@ -115,42 +128,27 @@ fn open(file: &SqliteFile) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-impl Drop for SqliteLine {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take().filter(|_| !self.failed) {
-            self.idle.connections().push(connection);
-        }
-    }
-}
-
-#[async_trait]
-impl Line for SqliteLine {
-    async fn ask(&mut self, inquiry: &Inquiry) -> Result<Findings> {
-        // Until it is known to have gone well: neither a panic nor a file that was exchanged leaves its connection to others.
-        self.failed = true;
-        self.file.require_present()?;
-        let begin = Instant::now();
-        let found = loop {
-            let connection = self.connection.as_mut().ok_or_else(|| Error::internal("a line without a connection"))?;
-            match read(connection, inquiry) {
-                Err(Trouble::Sqlite(error)) if is_busy(&error) && begin.elapsed() < self.busy_timeout => {}
-                outcome => break outcome,
-            }
-            sleep(BUSY_PAUSE).await;
-        };
-        self.failed = found.is_err();
-        found.map_err(|trouble| match trouble {
-            Trouble::Sqlite(error) => refused_by_sqlite(error),
-            Trouble::Row(error) => error,
-        })
-    }
-}
-
 /// Why nothing was found out.
 enum Trouble {
     Sqlite(rusqlite::Error),
-    /// A row cannot be what we wrote.
-    Row(Error),
+    /// The file is gone, or a row cannot be what we wrote.
+    Other(Error),
+}
+
+impl Trouble {
+    /// Whether somebody has the file to itself, as who opens or mends it has for a moment.
+    fn passes(&self) -> bool {
+        matches!(self, Self::Sqlite(error) if is_busy(error))
+    }
+}
+
+impl From<Trouble> for Error {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Sqlite(error) => refused_by_sqlite(error),
+            Trouble::Other(error) => error,
+        }
+    }
 }
 
 impl From<rusqlite::Error> for Trouble {
@@ -161,7 +159,7 @@ impl From<rusqlite::Error> for Trouble {
 
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
-        Self::Row(error)
+        Self::Other(error)
     }
 }
 
@@ -257,3 +255,6 @@ fn key(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
 fn id(row: &Row<'_>, index: usize) -> rusqlite::Result<Uuid> {
     row.get(index).map(Uuid::from_bytes)
 }
+
+#[cfg(test)]
+mod tests;

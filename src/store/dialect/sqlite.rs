@@ -53,6 +53,12 @@ pub(super) async fn begin(writer: &DatabaseConnection) -> Result<DatabaseTransac
 }
 
 impl SqliteFile {
+    /// The file that is there now.
+    pub(in crate::store) fn at(path: &Path) -> io::Result<Self> {
+        let found = fs::metadata(path)?;
+        Ok(Self { path: path.to_owned(), device: found.dev(), inode: found.ino() })
+    }
+
     pub(in crate::store) fn path(&self) -> &Path {
         &self.path
     }
@@ -96,8 +102,7 @@ pub(super) async fn open(path: &Path, config: &DatabaseConfig) -> Result<Opened,
     let read_only = options.pragma("query_only", "ON");
     let clerks = config.access_statements.unwrap_or(CLERKS);
     let reader = pool(read_only, READERS).await.map_err(|e| at_path(&driver_text(&e)))?;
-    let found = fs::metadata(path).map_err(|e| at_path(&e))?;
-    let file = Arc::new(SqliteFile { path: path.to_owned(), device: found.dev(), inode: found.ino() });
+    let file = Arc::new(SqliteFile::at(path).map_err(|e| at_path(&e))?);
     let source = SqliteSource::new(Arc::clone(&file), clerks, BUSY_TIMEOUT).map_err(|e| at_path(&e))?;
     let desk = Desk::new(Box::new(source), clerks, config.access_batch);
     Ok(Opened { dialect: Dialect::Sqlite(file), writer: writer.into(), reader: reader.into(), desk })

@@ -1,6 +1,7 @@
 //! Checks that wait together are answered together, and never from the past. What the queue itself does is shown in
 //! `src/store/access/desk/tests.rs`.
 
+mod late;
 mod strict;
 mod together;
 mod use_times;

@@ -1,5 +1,7 @@
 //! The desk before a database that a test holds in its hand: it says when a statement goes on, and how it ends.
 
+mod alone;
+
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -22,6 +24,9 @@ struct Truth {
     away: AtomicBool,
     /// What the next statements do instead of answering.
     trouble: Mutex<Vec<Trouble>>,
+    /// Whether who asks can look too.
+    near: AtomicBool,
+    looks: AtomicUsize,
 }
 
 enum Trouble {
@@ -58,7 +63,27 @@ impl Source for Database {
         }))
     }
 
+    fn on_the_spot(&self, questions: &[Question]) -> Option<Result<Findings>> {
+        if !self.truth.near.load(Ordering::SeqCst) {
+            return None;
+        }
+        self.truth.looks.fetch_add(1, Ordering::SeqCst);
+        lock(&self.truth.asked).push(Inquiry::of(questions.iter()));
+        Some(self.truth.outcome(lock(&self.truth.trouble).pop()))
+    }
+
     async fn close(&self) {}
+}
+
+impl Truth {
+    /// Everything there is, asked for or not: whoever reads an answer that was not meant for it gets one.
+    fn outcome(&self, trouble: Option<Trouble>) -> Result<Findings> {
+        match trouble {
+            Some(Trouble::Error(reason)) => Err(Error::new(reason).caused_by("on purpose")),
+            Some(Trouble::Panic) => panic!("on purpose"),
+            None => Ok(lock(&self.there).iter().map(|question| (*question, Found::Workspace)).collect()),
+        }
+    }
 }
 
 impl Drop for Connection {
@@ -69,21 +94,17 @@ impl Drop for Connection {
 
 #[async_trait]
 impl Line for Connection {
-    /// Answers about everything there is, asked or not: whoever reads an answer that was not meant for it gets one.
     async fn ask(&mut self, inquiry: &Inquiry) -> Result<Findings> {
         lock(&self.truth.asked).push(inquiry.clone());
         self.truth.begun.send_modify(|begun| *begun += 1);
         let trouble = lock(&self.truth.trouble).pop();
-        let findings = lock(&self.truth.there).iter().map(|question| (*question, Found::Workspace)).collect();
+        // What is there now, not when it goes on.
+        let found = self.truth.outcome(None);
         self.may_go_on.acquire().await.unwrap().forget();
         for _ in 0..self.slow {
             yield_now().await;
         }
-        match trouble {
-            Some(Trouble::Error(reason)) => Err(Error::new(reason).caused_by("on purpose")),
-            Some(Trouble::Panic) => panic!("on purpose"),
-            None => Ok(findings),
-        }
+        if trouble.is_some() { self.truth.outcome(trouble) } else { found }
     }
 }
 
@@ -110,12 +131,12 @@ impl Scene {
         Self { desk: Desk::new(Box::new(database), clerks, most_asked), truth, may_go_on }
     }
 
-    /// Asks, and answers when the questions are in the queue.
+    /// Asks, and answers when the questions are in the queue, or answered.
     async fn ask(&self, numbers: impl IntoIterator<Item = u128>) -> Asking {
         let before = self.desk.queue().next;
         let (desk, questions) = (Arc::clone(&self.desk), numbers.into_iter().map(question).collect());
         let asking = tokio::spawn(async move { desk.ask(questions).await });
-        while self.desk.queue().next == before {
+        while self.desk.queue().next == before && !asking.is_finished() {
             yield_now().await;
         }
         asking
