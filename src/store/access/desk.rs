@@ -10,7 +10,8 @@
 //!   which they could go away with a connection in hand.
 //! - **First come, first served**, and a bounded number waits. What is too much is refused at once.
 //! - **No timer delays anybody**: a clerk without work takes up the first question that comes. It lets what else is ready
-//!   to run go first, which is what makes batches of calls that came in together.
+//!   to run go first, which is what makes batches of calls that came in together, unless the question came alone and so did
+//!   the last.
 //! - An asker that goes away takes its questions along. A statement that fails fails its own askers, and never as an answer.
 //! - A clerk that dies leaves its askers an error, and the rest to another clerk.
 
@@ -59,6 +60,8 @@ struct Queue {
     /// Questions in `waiting`.
     questions: usize,
     last_arrival: Option<Instant>,
+    /// Whether the last one came alone.
+    alone: bool,
     clerks: usize,
     /// Clerks that will take what waits without being told.
     gathering: usize,
@@ -118,7 +121,8 @@ impl Desk {
         let mut queue = self.queue();
         let last = queue.last_arrival.replace(arrival);
         let calm = last.is_none_or(|last| arrival.saturating_duration_since(last) >= COMPANY);
-        calm && queue.waiting.is_empty() && !queue.closed
+        queue.alone = calm && queue.waiting.is_empty();
+        queue.alone && !queue.closed
     }
 
     /// Has the asker itself look, where the source lets it. Nothing is awaited, so what was begun is ended.
@@ -221,6 +225,8 @@ impl Drop for Place<'_> {
 struct Clerk {
     desk: Arc<Desk>,
     gathering: bool,
+    /// Its last batch was one asker's.
+    one: bool,
     /// A connection, and since when.
     line: Option<(Box<dyn Line>, Instant)>,
 }
@@ -228,13 +234,16 @@ struct Clerk {
 impl Clerk {
     /// A clerk that counts as gathering already.
     fn new(desk: Arc<Desk>) -> Self {
-        Self { desk, gathering: true, line: None }
+        Self { desk, gathering: true, one: false, line: None }
     }
 
     async fn work(mut self) {
         while self.wait().await {
             let line = self.line().await;
-            tokio::task::yield_now().await;
+            // Whoever is known to be alone waits for nobody.
+            if !(self.one && self.desk.queue().alone) {
+                tokio::task::yield_now().await;
+            }
             // Where there is no connection nobody who waits now is any better off for waiting longer.
             let most = if line.is_ok() { self.desk.most_asked } else { usize::MAX };
             let batch = self.take(most);
@@ -242,6 +251,7 @@ impl Clerk {
                 self.gather();
                 continue;
             }
+            self.one = batch.len() == 1;
             let outcome = match line {
                 Ok((mut line, since)) => {
                     let outcome = self.desk.send(&mut *line, &batch).await;

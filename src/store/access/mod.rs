@@ -3,7 +3,8 @@
 //! Questions that wait at the same moment are answered together ([`desk`]), whatever they ask about: by one statement on
 //! PostgreSQL, by one read transaction on SQLite. Each answer comes from one state of the database that is current at some
 //! moment after its question arrived: the statement is sent, or the transaction begun, after the questions that it is for
-//! were taken from the queue, on a connection that is in no transaction. Nothing is remembered between questions.
+//! were taken from the queue or had come alone, on a connection that is in no transaction. Nothing is remembered between
+//! questions.
 
 mod desk;
 mod figures;
