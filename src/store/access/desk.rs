@@ -88,7 +88,7 @@ impl Desk {
     /// Answers questions in their order, all by the same statement.
     pub(super) async fn ask(self: &Arc<Self>, questions: Vec<Question>) -> Result<Vec<Found>> {
         let arrival = Instant::now();
-        if self.is_alone(arrival)
+        if self.comes_alone(arrival)
             && let Some(outcome) = self.look(&questions)
         {
             return outcome;
@@ -116,8 +116,8 @@ impl Desk {
         self.source.close().await;
     }
 
-    /// Whether nobody waits and nobody has just come.
-    fn is_alone(&self, arrival: Instant) -> bool {
+    /// Notes that somebody comes. Answers whether nobody waits and nobody has just come.
+    fn comes_alone(&self, arrival: Instant) -> bool {
         let mut queue = self.queue();
         let last = queue.last_arrival.replace(arrival);
         let calm = last.is_none_or(|last| arrival.saturating_duration_since(last) >= COMPANY);
