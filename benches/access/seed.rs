@@ -9,6 +9,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rolecall::config::SecurityConfig;
+use rolecall::crypto::TokenHash;
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
@@ -49,11 +50,11 @@ fn secret(number: u64) -> [u8; 32] {
     secret
 }
 
-fn hash(number: u64) -> Vec<u8> {
+pub fn hash(number: u64) -> TokenHash {
     let mut hash = Sha256::new();
     hash.update("rcs_");
     hash.update(secret(number));
-    hash.finalize().to_vec()
+    TokenHash::from_bytes(hash.finalize().into())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -122,7 +123,7 @@ fn people(kind: Kind, sessions: u64, now: i64) -> Result<Vec<String>> {
     ])
 }
 
-/// Sessions out of `numbers`, whose column `h` is the hash of the token.
+/// Sessions out of `numbers`, whose columns `k` and `h` are the key and the hash of the token.
 fn sessions(kind: Kind, sessions: u64, now: i64, numbers: &str) -> String {
     let users = users(sessions);
     let user = format!("CASE WHEN n < {sessions} THEN n % {users} ELSE {users} END");
@@ -130,9 +131,9 @@ fn sessions(kind: Kind, sessions: u64, now: i64, numbers: &str) -> String {
     let used = format!("{now} + n % 2 * {HOUR}");
     let role = format!("CASE WHEN n < {sessions} THEN 1 ELSE 3 END");
     format!(
-        "INSERT INTO session (id, token_hash, sign_in_id, user_id, workspace_id, created_at, last_used_at, expires_at,
+        "INSERT INTO session (token_key, id, token_hash, sign_in_id, user_id, workspace_id, created_at, last_used_at, expires_at,
              authenticated_at, role, ended_at, signed_out, user_agent, client_address)
-         SELECT {}, h, {}, {}, {}, {now}, {used}, {}, {now}, {role}, NULL, FALSE, 'bench', '127.0.0.1' FROM {numbers}",
+         SELECT k, {}, h, {}, {}, {}, {now}, {used}, {}, {now}, {role}, NULL, FALSE, 'bench', '127.0.0.1' FROM {numbers}",
         kind.id(3, "n"),
         kind.id(4, "n"),
         kind.id(2, &user),
@@ -151,7 +152,8 @@ pub async fn plant_postgres(url: &str, count: u64) -> Result<()> {
     let mut statements = vec!["SET session_replication_role = replica".to_owned(), "SET work_mem = '256MB'".to_owned()];
     statements.extend(people(kind, count, now)?);
     let numbers = format!(
-        "(SELECT n, sha256('rcs_'::bytea || decode(lpad(to_hex(n), 64, '0'), 'hex')) AS h FROM {}) AS y",
+        "(SELECT n, h, ('x' || encode(substr(h, 1, 8), 'hex'))::bit(64)::bigint AS k
+          FROM (SELECT n, sha256('rcs_'::bytea || decode(lpad(to_hex(n), 64, '0'), 'hex')) AS h FROM {}) AS y) AS z",
         kind.numbers(0, count + 1)
     );
     statements.push(sessions(kind, count, now, &numbers));
@@ -171,7 +173,7 @@ pub async fn plant_postgres(url: &str, count: u64) -> Result<()> {
 pub async fn plant_sqlite(path: &std::path::Path, count: u64) -> Result<()> {
     let (kind, now) = (Kind::Sqlite, now());
     let mut connection = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await?;
-    for pragma in ["PRAGMA synchronous = OFF", "PRAGMA foreign_keys = OFF", "PRAGMA cache_size = -1000000", "BEGIN"] {
+    for pragma in ["PRAGMA synchronous = OFF", "PRAGMA foreign_keys = OFF", "PRAGMA cache_size = -6000000", "BEGIN"] {
         sqlx::raw_sql(pragma).execute(&mut connection).await?;
     }
     for sql in people(kind, count, now)? {
@@ -180,12 +182,13 @@ pub async fn plant_sqlite(path: &std::path::Path, count: u64) -> Result<()> {
     let mut first = 0;
     while first <= count {
         let end = (first + HASHES_AT_ONCE).min(count + 1);
-        let list = vec!["(?, ?)"; usize::try_from(end - first)?].join(", ");
-        let numbers = format!("(SELECT column1 AS n, column2 AS h FROM (VALUES {list})) AS y");
+        let list = vec!["(?, ?, ?)"; usize::try_from(end - first)?].join(", ");
+        let numbers = format!("(SELECT column1 AS n, column2 AS k, column3 AS h FROM (VALUES {list})) AS y");
         let sql = sessions(kind, count, now, &numbers);
         let mut insert = sqlx::query(AssertSqlSafe(sql));
         for number in first..end {
-            insert = insert.bind(i64::try_from(number)?).bind(hash(number));
+            let hash = hash(number);
+            insert = insert.bind(i64::try_from(number)?).bind(hash.key().number()).bind(hash.to_vec());
         }
         insert.execute(&mut connection).await?;
         first = end;

@@ -50,11 +50,11 @@ impl Seed {
             sql.push(format!("INSERT INTO user_account VALUES {}", users.join(", ")));
             sql.push(format!("INSERT INTO membership VALUES {}", members.join(", ")));
             let (token, owner) = (TokenKind::Session.mint(), uuid(id(people_of(workspace))));
-            let hash = blob(&token.hash.to_vec());
+            let (key, hash) = (token.hash.key().number(), blob(&token.hash.to_vec()));
             let hash = if postgres { format!("'\\x{hash}'") } else { format!("x'{hash}'") };
             let session = uuid(id(900 + workspace));
             sql.push(format!(
-                "INSERT INTO session VALUES ({session}, {hash}, {session}, {owner}, {at}, {now}, {now}, {FAR}, {now}, 4, NULL, false, '', '')"
+                "INSERT INTO session VALUES ({key}, {session}, {hash}, {session}, {owner}, {at}, {now}, {now}, {FAR}, {now}, 4, NULL, false, '', '')"
             ));
             tokens.push(token.text.expose_secret().to_owned());
             removed.push(AtomicUsize::new(2));

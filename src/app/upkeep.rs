@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use crate::authz::SessionCaller;
 use crate::clock::Timestamp;
+use crate::crypto::TokenKey;
 use crate::error::{Error, Result};
-use crate::model::{ServiceKeyId, SessionId, UserId, WorkspaceId};
+use crate::model::{ServiceKeyId, UserId, WorkspaceId};
 use crate::store::{SweepKind, SweepLimits, Write};
 
 use super::{App, retrying};
@@ -29,7 +30,7 @@ pub(super) struct Touches(Mutex<Touched>);
 
 #[derive(Default)]
 struct Touched {
-    sessions: HashMap<SessionId, SessionUse>,
+    sessions: HashMap<TokenKey, SessionUse>,
     /// Those that could not be recorded with their sessions.
     memberships: HashMap<MembershipId, Timestamp>,
     keys: HashMap<ServiceKeyId, Timestamp>,
@@ -46,7 +47,7 @@ struct SessionUse {
 
 /// Times of what was used, each once, neighbours side by side: they stand on the same pages.
 struct Used {
-    sessions: Vec<(SessionId, Timestamp)>,
+    sessions: Vec<(TokenKey, Timestamp)>,
     memberships: Vec<(MembershipId, Timestamp)>,
     keys: Vec<(ServiceKeyId, Timestamp)>,
 }
@@ -55,7 +56,7 @@ impl Touches {
     pub(super) fn session(&self, session: &SessionCaller, at: Timestamp) {
         if at >= session.last_used_time.plus(RECENT) {
             let used = SessionUse { membership: (session.workspace_id, session.user_id), at };
-            self.touched().keep_session(session.session_id, used);
+            self.touched().keep_session(session.token_key, used);
         }
     }
 
@@ -83,7 +84,7 @@ impl Touches {
 }
 
 impl Touched {
-    fn keep_session(&mut self, id: SessionId, used: SessionUse) {
+    fn keep_session(&mut self, id: TokenKey, used: SessionUse) {
         self.sessions.entry(id).and_modify(|known| known.at = known.at.max(used.at)).or_insert(used);
     }
 

@@ -1,6 +1,7 @@
 //! Who makes a call.
 
 use crate::clock::Timestamp;
+use crate::crypto::TokenKey;
 use crate::error::{Error, Reason, Result};
 use crate::model::{AuditActor, FRESH_AUTHENTICATION, Role, ServiceKeyId, SessionId, SignInId, UserId, WorkspaceId};
 
@@ -24,6 +25,7 @@ pub enum Caller {
 /// A person, signed in to one workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionCaller {
+    pub token_key: TokenKey,
     pub session_id: SessionId,
     pub sign_in_id: SignInId,
     pub user_id: UserId,

@@ -125,9 +125,11 @@ fn op(app: &App, caller: Caller) -> Op {
     Op::internal(caller, new_uuid(now), now)
 }
 
-fn as_session(signed_in: &SignedIn) -> Caller {
+fn as_session(signed_in: &SignedIn) -> Result<Caller, Error> {
     let session = &signed_in.session;
-    Caller::Session(SessionCaller {
+    let token = TokenKind::Session.parse(signed_in.token.expose_secret());
+    Ok(Caller::Session(SessionCaller {
+        token_key: token.ok_or_else(|| Error::internal("a session's token is malformed"))?.key(),
         session_id: session.session_id,
         sign_in_id: session.sign_in_id,
         user_id: session.user_id,
@@ -136,7 +138,7 @@ fn as_session(signed_in: &SignedIn) -> Caller {
         authenticate_time: session.authenticate_time,
         expire_time: session.expire_time,
         last_used_time: session.last_used_time,
-    })
+    }))
 }
 
 async fn accept(app: &App, token: &str, name: &str, password: &SecretString) -> Result<SignedIn, Failure> {
@@ -148,7 +150,7 @@ async fn accept(app: &App, token: &str, name: &str, password: &SecretString) -> 
 
 async fn invite(app: &App, owner: &SignedIn, address: &str, role: Role) -> Result<InvitationId, Failure> {
     let command = CreateInvitation { email: email(address)?, role, request_id: None };
-    Ok(app.create_invitation(&op(app, as_session(owner)), &command).await?.invitation_id)
+    Ok(app.create_invitation(&op(app, as_session(owner)?), &command).await?.invitation_id)
 }
 
 /// Waits for the e-mail as its reader would, and takes the token out of it.
@@ -161,7 +163,7 @@ async fn mailed_token(
 ) -> Result<String, Failure> {
     let sent = async {
         loop {
-            let invitation = app.get_invitation(&op(app, as_session(owner)), id).await?;
+            let invitation = app.get_invitation(&op(app, as_session(owner)?), id).await?;
             if invitation.delivery.is_some_and(|delivery| delivery.state == DeliveryState::Sent) {
                 return Ok::<(), Error>(());
             }

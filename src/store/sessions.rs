@@ -64,6 +64,7 @@ impl Write {
     pub async fn insert_session(&mut self, new: &NewSession, lifetime: SessionLifetime) -> Result<()> {
         let session = &new.session;
         let row = session::ActiveModel {
+            token_key: Set(new.token.key().number()),
             id: Set(session.session_id.uuid()),
             token_hash: Set(new.token.to_vec()),
             sign_in_id: Set(session.sign_in_id.uuid()),
@@ -193,7 +194,7 @@ impl Write {
 }
 
 async fn find<C: ConnectionTrait>(db: &C, id: SessionId) -> Result<Session> {
-    let row = session::Entity::find_by_id(id.uuid()).one(db).await.map_err(refused)?;
+    let row = session::Entity::find().filter(S::Id.eq(id.uuid())).one(db).await.map_err(refused)?;
     Ok(from_row(row.ok_or(Reason::SessionNotFound)?))
 }
 

@@ -88,8 +88,8 @@ impl Write {
         let ended = before(limits.ended_sessions);
         let batch = limits.batch;
         match kind {
-            SweepKind::EndedSessions => self.delete::<session::Entity>(S::Id, S::EndedAt.lt(ended), batch).await,
-            SweepKind::ExpiredSessions => self.delete::<session::Entity>(S::Id, S::ExpiresAt.lt(ended), batch).await,
+            SweepKind::EndedSessions => self.delete::<session::Entity>(S::TokenKey, S::EndedAt.lt(ended), batch).await,
+            SweepKind::ExpiredSessions => self.delete::<session::Entity>(S::TokenKey, S::ExpiresAt.lt(ended), batch).await,
             SweepKind::Links => {
                 let which = dead_links(before(limits.dead_links)).limit(batch).take();
                 self.delete_those::<invitation_token::Entity>(L::TokenHash, which).await

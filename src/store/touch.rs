@@ -6,12 +6,12 @@
 use sea_orm::sea_query::{
     Cond, Expr, ExprTrait, IntoIden, IntoValueTuple, JoinType, LockBehavior, LockType, Query, TableRef, ValueTuple,
 };
-use sea_orm::{ConnectionTrait, EntityTrait, QueryResult};
-use uuid::Uuid;
+use sea_orm::{ConnectionTrait, EntityTrait, QueryResult, TryGetable};
 
 use crate::clock::Timestamp;
+use crate::crypto::TokenKey;
 use crate::error::Result;
-use crate::model::{ServiceKeyId, SessionId, UserId, WorkspaceId};
+use crate::model::{ServiceKeyId, UserId, WorkspaceId};
 
 use super::Write;
 use super::entity::{membership, service_key, session};
@@ -19,11 +19,11 @@ use super::error::refused;
 
 impl Write {
     /// Marks sessions as used, each at its time. Later marks stand. Answers those that somebody else holds.
-    pub async fn touch_sessions(&mut self, used: &[(SessionId, Timestamp)]) -> Result<Vec<SessionId>> {
+    pub async fn touch_sessions(&mut self, used: &[(TokenKey, Timestamp)]) -> Result<Vec<TokenKey>> {
         use session::Column as S;
-        let lines = used.iter().map(|(id, at)| (id.uuid(), at.as_micros()).into_value_tuple()).collect();
-        let held = self.touch(session::Entity, &[S::Id], S::LastUsedAt, lines).await?;
-        held.iter().map(|row| Ok(SessionId::new(column(row, 0)?))).collect()
+        let lines = used.iter().map(|(key, at)| (key.number(), at.as_micros()).into_value_tuple()).collect();
+        let held = self.touch(session::Entity, &[S::TokenKey], S::LastUsedAt, lines).await?;
+        held.iter().map(|row| Ok(TokenKey::from_number(column(row, 0)?))).collect()
     }
 
     /// Marks memberships as used, each at its time. Later marks stand. Answers those that somebody else holds.
@@ -98,6 +98,6 @@ fn listed(place: usize) -> Expr {
     Expr::col((USED, format!("column{}", place + 1)))
 }
 
-fn column(row: &QueryResult, index: usize) -> Result<Uuid> {
+fn column<T: TryGetable>(row: &QueryResult, index: usize) -> Result<T> {
     row.try_get_by_index(index).map_err(refused)
 }

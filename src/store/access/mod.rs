@@ -164,8 +164,10 @@ impl Store {
     }
 }
 
-/// What both databases say of a session.
+/// What both databases say of a session. It was found by the beginning of its token's hash, so it may be another's than
+/// who was asked about.
 struct SessionRow {
+    token: TokenHash,
     id: Uuid,
     sign_in_id: Uuid,
     user_id: Uuid,
@@ -193,7 +195,7 @@ struct KeyRow {
 mod parts {
     pub(super) const SESSIONS: &str = "SELECT 1 AS kind, s.token_hash, s.id, s.sign_in_id, s.user_id, s.workspace_id, \
         s.role + 0 AS number, FALSE AS revoked, s.signed_out, s.expires_at, s.last_used_at, \
-        s.authenticated_at, NULL AS name FROM session s WHERE s.token_hash ";
+        s.authenticated_at, NULL AS name FROM session s WHERE s.token_key ";
     pub(super) const KEYS: &str = "SELECT 2 AS kind, k.key_hash AS token_hash, k.id, NULL AS sign_in_id, \
         NULL AS user_id, k.workspace_id, k.scopes AS number, k.revoked_at IS NOT NULL AS revoked, FALSE AS signed_out, \
         k.expires_at, NULL AS last_used_at, NULL AS authenticated_at, k.name FROM service_key k WHERE k.key_hash ";
@@ -211,6 +213,7 @@ impl SessionRow {
             return Ok(Found::Session(if self.signed_out { FoundSession::SignedOut } else { FoundSession::Ended }));
         };
         let caller = SessionCaller {
+            token_key: self.token.key(),
             session_id: SessionId::new(self.id),
             sign_in_id: SignInId::new(self.sign_in_id),
             user_id: UserId::new(self.user_id),

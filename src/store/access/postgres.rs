@@ -73,7 +73,7 @@ fn statement(kinds: usize, asked: Asked) -> String {
         Asked::One => format!("{part}= {place}"),
     };
     if kinds & SESSIONS != 0 {
-        selected.push(sought(parts::SESSIONS, place(), "bytea"));
+        selected.push(sought(parts::SESSIONS, place(), "bigint"));
     }
     if kinds & KEYS != 0 {
         selected.push(sought(parts::KEYS, place(), "bytea"));
@@ -130,7 +130,7 @@ impl Line for PostgresLine {
             return Ok(Findings::new());
         };
         let mut sought = Sought { asked, query: sqlx::query(AssertSqlSafe(sql.as_str())) };
-        sought.bind(inquiry.sessions.iter().map(|hash| *hash.as_bytes()))?;
+        sought.bind(inquiry.sessions.iter().map(|hash| hash.key().number()))?;
         sought.bind(inquiry.keys.iter().map(|hash| *hash.as_bytes()))?;
         sought.bind(inquiry.memberships.iter().map(|(workspace, _)| workspace.uuid()))?;
         sought.bind(inquiry.memberships.iter().map(|(_, user)| user.uuid()))?;
@@ -169,6 +169,7 @@ fn read(row: &PgRow) -> Result<(Question, Found)> {
     match column::<i32>(row, 0)? {
         1 => {
             let session = SessionRow {
+                token: hash()?,
                 id: column(row, 2)?,
                 sign_in_id: column(row, 3)?,
                 user_id: column(row, 4)?,
@@ -179,7 +180,7 @@ fn read(row: &PgRow) -> Result<(Question, Found)> {
                 last_used_at: column(row, 10)?,
                 authenticated_at: column(row, 11)?,
             };
-            Ok((Question::Session(hash()?), session.found()?))
+            Ok((Question::Session(session.token), session.found()?))
         }
         2 => {
             let key = KeyRow {

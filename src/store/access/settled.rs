@@ -5,6 +5,7 @@ use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult};
 
 use crate::authz::{KeyCaller, SessionCaller};
 use crate::clock::Timestamp;
+use crate::crypto::TokenKey;
 use crate::error::Result;
 use crate::model::{ServiceKeyId, SessionId, SignInId, UserId, WorkspaceId};
 
@@ -40,6 +41,7 @@ pub(in crate::store) async fn live_key<C: ConnectionTrait>(
 
 #[derive(FromQueryResult)]
 struct SessionRow {
+    token_key: i64,
     id: uuid::Uuid,
     sign_in_id: uuid::Uuid,
     user_id: uuid::Uuid,
@@ -70,6 +72,7 @@ impl SessionRow {
             return Err(corrupt("the role of a session"));
         }
         Ok(Some(SessionCaller {
+            token_key: TokenKey::from_number(self.token_key),
             session_id: SessionId::new(self.id),
             sign_in_id: SignInId::new(self.sign_in_id),
             user_id: UserId::new(self.user_id),
@@ -90,7 +93,7 @@ fn session_column(column: session::Column) -> Expr {
 fn session_query() -> SelectStatement {
     use session::Column as S;
     Query::select()
-        .columns([S::Id, S::SignInId, S::UserId, S::WorkspaceId, S::ExpiresAt].map(|c| (session::Entity, c)))
+        .columns([S::TokenKey, S::Id, S::SignInId, S::UserId, S::WorkspaceId, S::ExpiresAt].map(|c| (session::Entity, c)))
         .columns([S::AuthenticatedAt, S::LastUsedAt, S::EndedAt, S::Role].map(|c| (session::Entity, c)))
         .column((membership::Entity, membership::Column::RemovedAt))
         .expr_as(Expr::col((membership::Entity, membership::Column::Role)), "role_of_membership")

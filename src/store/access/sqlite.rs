@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use tracing::Level;
 use uuid::Uuid;
 
+use crate::crypto::TokenHash;
 use crate::error::{Error, Result};
 use crate::store::dialect::SqliteFile;
 use crate::store::error::{is_busy, out_of_reach, refused_by_sqlite};
@@ -180,8 +181,8 @@ fn find(connection: &Connection, inquiry: &Inquiry) -> Result<Findings, Trouble>
     if !inquiry.sessions.is_empty() {
         let mut statement = prepare(connection, &SESSION)?;
         for hash in &inquiry.sessions {
-            if let Some(row) = one(&mut statement, [hash.as_bytes()], session)? {
-                findings.insert(Question::Session(*hash), row.found()?);
+            if let Some(row) = one(&mut statement, [hash.key().number()], session)? {
+                findings.insert(Question::Session(row.token), row.found()?);
             }
         }
     }
@@ -229,6 +230,7 @@ fn one<T>(
 
 fn session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
     Ok(SessionRow {
+        token: TokenHash::from_bytes(row.get(1)?),
         id: id(row, 2)?,
         sign_in_id: id(row, 3)?,
         user_id: id(row, 4)?,

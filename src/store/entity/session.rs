@@ -3,7 +3,10 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "session")]
 pub struct Model {
+    /// The beginning of the token's hash.
     #[sea_orm(primary_key, auto_increment = false)]
+    pub token_key: i64,
+    #[sea_orm(unique)]
     pub id: Uuid,
     pub token_hash: Vec<u8>,
     pub sign_in_id: Uuid,

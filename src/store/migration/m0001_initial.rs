@@ -76,6 +76,14 @@ fn maybe_moment(name: &'static str) -> ColumnDef {
     ColumnDef::new(name).big_integer().take()
 }
 
+/// 64 bits. As a primary key under this name of the type it is the row's own number on SQLite.
+fn whole_number(db: DatabaseBackend, name: &'static str) -> ColumnDef {
+    match db {
+        DatabaseBackend::Sqlite => integer(name),
+        _ => moment(name),
+    }
+}
+
 fn hash(name: &'static str) -> ColumnDef {
     ColumnDef::new(name).binary().not_null().take()
 }
@@ -164,8 +172,10 @@ fn active_role() -> Expr {
 
 fn session(db: DatabaseBackend) -> TableCreateStatement {
     table("session")
-        .col(id("id").primary_key())
-        .col(hash("token_hash").unique_key())
+        // The beginning of the token's hash, by which a check finds the row: on SQLite it is what the table is ordered by.
+        .col(whole_number(db, "token_key").primary_key())
+        .col(id("id").unique_key())
+        .col(hash("token_hash"))
         .col(id("sign_in_id"))
         .col(id("user_id"))
         .col(id("workspace_id"))

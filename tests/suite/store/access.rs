@@ -1,9 +1,11 @@
 //! What is asked about together is answered together.
 
+use rolecall::crypto::TokenHash;
+use rolecall::error::Reason;
 use rolecall::model::Role;
 use rolecall::store::{Question, SessionState};
 
-use super::scene::{LIFETIME, NOW, Scene, Seat};
+use super::scene::{LIFETIME, NOW, Scene, Seat, new_session};
 
 /// How often the two change places.
 const CHANGES: usize = 300;
@@ -45,4 +47,45 @@ async fn what_is_asked_together_is_answered_from_one_state_of_the_database() {
     for role in [Role::Agent, Role::Admin] {
         assert!(seen.contains(&role), "nobody was ever seen as {role:?}");
     }
+}
+
+/// Another hash that begins as this one does, which is what a session is found by.
+fn alike(hash: TokenHash) -> TokenHash {
+    let mut bytes = *hash.as_bytes();
+    bytes[31] ^= 1;
+    let alike = TokenHash::from_bytes(bytes);
+    assert_eq!(alike.key(), hash.key());
+    alike
+}
+
+#[tokio::test]
+async fn a_token_whose_hash_only_begins_as_a_sessions_does_is_not_its() {
+    let scene = Scene::set().await;
+    let owner = scene.workspace("owner@acme.example").await;
+    let other = scene.seat(owner.workspace, "other@acme.example", Role::Agent).await;
+    let alike = alike(owner.token);
+    let (right, wrong) = (Question::Session(owner.token), Question::Session(alike));
+    // By the statement about one session, by that about several, and beside the right one.
+    for questions in [vec![wrong], vec![wrong, Question::Session(other.token)], vec![wrong, right], vec![right, wrong]] {
+        let found = scene.store.ask(questions.clone()).await.unwrap();
+        for (question, found) in questions.iter().zip(found) {
+            let live = matches!(found.session(LIFETIME, NOW), SessionState::Live(_));
+            assert_eq!(live, *question != wrong, "{question:?} among {questions:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_not_begun_in_the_place_of_another_whose_hash_begins_as_its_does() {
+    let scene = Scene::set().await;
+    let owner = scene.workspace("owner@acme.example").await;
+    let new = new_session(owner.workspace, owner.user, Role::Owner, alike(owner.token));
+    let mut tx = scene.system(NOW).await;
+    let refused = tx.insert_session(&new, LIFETIME).await.unwrap_err();
+    assert_eq!(refused.reason(), Reason::Conflict);
+    drop(tx);
+    let SessionState::Live(caller) = scene.store.session_state(owner.token, LIFETIME, NOW).await.unwrap() else {
+        panic!("the session that was there is gone");
+    };
+    assert_eq!(caller.session_id, owner.session);
 }

@@ -92,7 +92,7 @@ async fn callers(book: &mut Book, scene: &Scene, owner: &Seat) {
     book.add("a write of a session", store.write(&op)).await;
     let mut tx = scene.system(NOW).await;
     let later = NOW.plus(SECOND);
-    book.add("sessions that were used", tx.touch_sessions(&[(owner.session, later)])).await;
+    book.add("sessions that were used", tx.touch_sessions(&[(owner.token.key(), later)])).await;
     book.add("memberships that were used", tx.touch_memberships(&[((owner.workspace, owner.user), later)])).await;
     book.add("service keys that were used", tx.touch_service_keys(&[(key, NOW)])).await;
 }
@@ -282,6 +282,7 @@ async fn postgres_plan(outside: &Database, what: &str, sql: &str) -> (Vec<String
     let values = vec!["NULL"; sql.split('$').skip(1).map(number).max().unwrap_or(0)];
     // The driver says what its values are. Here all can be told from where they stand, but for those of a list.
     let types = match sql {
+        sql if sql.starts_with("UPDATE \"session\"") && sql.contains("AS \"used\"") => "(bigint, bigint)",
         sql if sql.contains("(VALUES ($1, $2)) AS \"used\"") => "(uuid, bigint)",
         sql if sql.contains("(VALUES ($1, $2, $3)) AS \"used\"") => "(uuid, uuid, bigint)",
         _ => "",
