@@ -9,7 +9,7 @@ use crate::authz::SessionCaller;
 use crate::clock::Timestamp;
 use crate::crypto::TokenKey;
 use crate::error::{Error, Result};
-use crate::model::{ServiceKeyId, UserId, WorkspaceId};
+use crate::model::ServiceKeyId;
 use crate::store::{SweepKind, SweepLimits, Write};
 
 use super::{App, retrying};
@@ -30,33 +30,20 @@ pub(super) struct Touches(Mutex<Touched>);
 
 #[derive(Default)]
 struct Touched {
-    sessions: HashMap<TokenKey, SessionUse>,
-    /// Those that could not be recorded with their sessions.
-    memberships: HashMap<MembershipId, Timestamp>,
+    sessions: HashMap<TokenKey, Timestamp>,
     keys: HashMap<ServiceKeyId, Timestamp>,
-}
-
-type MembershipId = (WorkspaceId, UserId);
-
-/// When a session was used, and the membership that it stands on.
-#[derive(Clone, Copy)]
-struct SessionUse {
-    membership: MembershipId,
-    at: Timestamp,
 }
 
 /// Times of what was used, each once, neighbours side by side: they stand on the same pages.
 struct Used {
     sessions: Vec<(TokenKey, Timestamp)>,
-    memberships: Vec<(MembershipId, Timestamp)>,
     keys: Vec<(ServiceKeyId, Timestamp)>,
 }
 
 impl Touches {
     pub(super) fn session(&self, session: &SessionCaller, at: Timestamp) {
         if at >= session.last_used_time.plus(RECENT) {
-            let used = SessionUse { membership: (session.workspace_id, session.user_id), at };
-            self.touched().keep_session(session.token_key, used);
+            keep_later(&mut self.touched().sessions, session.token_key, at);
         }
     }
 
@@ -84,20 +71,8 @@ impl Touches {
 }
 
 impl Touched {
-    fn keep_session(&mut self, id: TokenKey, used: SessionUse) {
-        self.sessions.entry(id).and_modify(|known| known.at = known.at.max(used.at)).or_insert(used);
-    }
-
-    fn used(&self) -> Used {
-        let mut memberships = self.memberships.clone();
-        for used in self.sessions.values() {
-            keep_later(&mut memberships, used.membership, used.at);
-        }
-        Used {
-            sessions: in_order(self.sessions.iter().map(|(id, used)| (*id, used.at))),
-            memberships: in_order(memberships),
-            keys: in_order(self.keys.iter().map(|(id, at)| (*id, *at))),
-        }
+    fn used(self) -> Used {
+        Used { sessions: in_order(self.sessions), keys: in_order(self.keys) }
     }
 }
 
@@ -112,27 +87,17 @@ fn in_order<K: Ord>(times: impl IntoIterator<Item = (K, Timestamp)>) -> Vec<(K, 
 }
 
 impl App {
-    /// Records when sessions, memberships and keys were used last, batch by batch. Called every few seconds, so what is
+    /// Records when sessions and keys were used last, batch by batch. Called every few seconds, so what is
     /// recorded is right to within a minute. What cannot be recorded, since somebody else holds it or something fails, is
     /// kept for the next time; a crash loses no more than that.
     pub async fn record_use(&self) -> Result<()> {
         let touched = self.0.touches.take();
         // There may be many, and calls go on meanwhile.
-        let arranged = tokio::task::spawn_blocking(move || (touched.used(), touched));
-        let (used, touched) = arranged.await.map_err(Error::internal)?;
+        let used = tokio::task::spawn_blocking(move || touched.used()).await.map_err(Error::internal)?;
         let mut outcome = Ok(());
         let touch = async |tx: &mut Write, some: &_| tx.touch_sessions(some).await;
         let left = self.record(&mut outcome, used.sessions, touch).await;
-        self.0.touches.put_back(&left, |kept, id, _| {
-            if let Some(used) = touched.sessions.get(&id) {
-                kept.keep_session(id, *used);
-            }
-        });
-        // Those of sessions that are kept are kept with them.
-        let memberships = if outcome.is_ok() { used.memberships } else { in_order(touched.memberships) };
-        let touch = async |tx: &mut Write, some: &_| tx.touch_memberships(some).await;
-        let left = self.record(&mut outcome, memberships, touch).await;
-        self.0.touches.put_back(&left, |kept, id, at| keep_later(&mut kept.memberships, id, at));
+        self.0.touches.put_back(&left, |kept, id, at| keep_later(&mut kept.sessions, id, at));
         let touch = async |tx: &mut Write, some: &_| tx.touch_service_keys(some).await;
         let left = self.record(&mut outcome, used.keys, touch).await;
         self.0.touches.put_back(&left, |kept, id, at| keep_later(&mut kept.keys, id, at));

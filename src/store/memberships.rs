@@ -1,8 +1,11 @@
 //! Memberships: who belongs to a workspace, with which role.
 
-use sea_orm::sea_query::{Cond, Condition, Expr, ExprTrait, LikeExpr, Order, Query, SelectStatement};
+use sea_orm::sea_query::{
+    Cond, Condition, Expr, ExprTrait, IntoIden, LikeExpr, Order, Query, SelectStatement, TableRef,
+};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QueryResult, QuerySelect, Select, UpdateMany,
 };
 
 use crate::clock::Timestamp;
@@ -12,7 +15,7 @@ use crate::model::{
     WorkspaceMembership, fold_for_search,
 };
 
-use super::entity::{membership, workspace};
+use super::entity::{membership, session, workspace};
 use super::error::{corrupt, refused, refused_by_owner_count};
 use super::{Store, Write, keyset, updated};
 
@@ -36,7 +39,7 @@ impl Store {
         filter: &MemberFilter,
         page: &PageRequest,
     ) -> Result<Page<Member>> {
-        let mut query = membership::Entity::find().filter(M::WorkspaceId.eq(workspace.uuid()));
+        let mut query = with_latest_use().filter(M::WorkspaceId.eq(workspace.uuid()));
         if !filter.include_removed {
             query = query.filter(M::RemovedAt.is_null());
         }
@@ -54,10 +57,11 @@ impl Store {
             .order_by_asc(M::Email)
             .order_by_asc(M::UserId)
             .limit(page.size + 1)
+            .into_model::<MemberRow>()
             .all(self.reader())
             .await
             .map_err(refused)?;
-        let members = rows.into_iter().map(from_row).collect::<Result<Vec<_>>>()?;
+        let members = rows.into_iter().map(MemberRow::member).collect::<Result<Vec<_>>>()?;
         Ok(Page::cut(members, page.size, |member| Position::at_text(member.email.as_str(), member.user_id.uuid())))
     }
 
@@ -68,13 +72,14 @@ impl Store {
 
     /// The members among `users`, active or removed, in no particular order.
     pub async fn members_among(&self, workspace: WorkspaceId, users: &[UserId]) -> Result<Vec<Member>> {
-        let rows = membership::Entity::find()
+        let rows = with_latest_use()
             .filter(M::WorkspaceId.eq(workspace.uuid()))
             .filter(M::UserId.is_in(users.iter().map(|user| user.uuid())))
+            .into_model::<MemberRow>()
             .all(self.reader())
             .await
             .map_err(refused)?;
-        rows.into_iter().map(from_row).collect()
+        rows.into_iter().map(MemberRow::member).collect()
     }
 
     /// A user's own active memberships, in the order of joining.
@@ -139,14 +144,15 @@ impl Write {
 
     /// The active member with this address, if any.
     pub async fn active_member_by_email(&self, workspace: WorkspaceId, email: &EmailAddress) -> Result<Option<Member>> {
-        let row = membership::Entity::find()
+        let row = with_latest_use()
             .filter(M::WorkspaceId.eq(workspace.uuid()))
             .filter(M::Email.eq(email.as_str()))
             .filter(M::RemovedAt.is_null())
+            .into_model::<MemberRow>()
             .one(&self.txn)
             .await
             .map_err(refused)?;
-        row.map(from_row).transpose()
+        row.map(MemberRow::member).transpose()
     }
 
     /// As [`Store::default_workspace_of`], as of this transaction.
@@ -225,8 +231,35 @@ impl Write {
 
     /// Remembers that the member signed in here last. Answers the member, active or removed, if there is one.
     pub async fn note_sign_in(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<Member>> {
-        let note = updating(workspace, user, M::LastSignInAt, Expr::value(self.op.now.as_micros()));
-        updated(&self.txn, note).await?.map(from_row).transpose()
+        let now = self.op.now.as_micros();
+        let note = updating(workspace, user, M::LastSignInAt, Expr::value(now));
+        let row = updated(&self.txn, note).await?;
+        row.map(|membership| MemberRow { membership, used_at: Some(now) }.member()).transpose()
+    }
+
+    /// Keeps with the memberships when these sessions were used last, before they end or go: [`with_latest_use`] does not
+    /// see them then. Memberships are locked before sessions, as wherever a role changes.
+    pub(super) async fn keep_latest_use(&mut self, which: Condition) -> Result<()> {
+        use session::Column as S;
+        let column = |column: M| Expr::col((membership::Entity, column));
+        let used = Query::select()
+            .columns([S::WorkspaceId, S::UserId])
+            .expr_as(Expr::col(S::LastUsedAt).max(), USED_AT)
+            .from(session::Entity)
+            .cond_where(which)
+            .and_where(Expr::col(S::Role).is_not_null())
+            .group_by_columns([S::WorkspaceId, S::UserId])
+            .take();
+        let keep = Query::update()
+            .table(membership::Entity)
+            .value(M::LastSeenAt, Expr::col((USED, USED_AT)))
+            .from(TableRef::SubQuery(Box::new(used), USED.into_iden()))
+            .and_where(column(M::WorkspaceId).equals((USED, S::WorkspaceId)))
+            .and_where(column(M::UserId).equals((USED, S::UserId)))
+            .and_where(column(M::LastSeenAt).is_null().or(column(M::LastSeenAt).lt(Expr::col((USED, USED_AT)))))
+            .take();
+        self.txn.execute(&keep).await.map_err(refused)?;
+        Ok(())
     }
 
     /// Renames the copies in a user's active memberships; ended ones keep the name that they ended with.
@@ -290,8 +323,39 @@ pub(super) fn default_workspace_query(user: Expr) -> SelectStatement {
 }
 
 async fn find<C: ConnectionTrait>(db: &C, workspace: WorkspaceId, user: UserId) -> Result<Option<Member>> {
-    let row = membership::Entity::find().filter(key(workspace, user)).one(db).await.map_err(refused)?;
-    row.map(from_row).transpose()
+    let query = with_latest_use().filter(key(workspace, user)).into_model::<MemberRow>();
+    query.one(db).await.map_err(refused)?.map(MemberRow::member).transpose()
+}
+
+/// Memberships, each with when a session on it was used last. It is not written down with each use of a session: that
+/// would be a second row, and an index to find it by.
+fn with_latest_use() -> Select<membership::Entity> {
+    use session::Column as S;
+    let of_session = |column: S| Expr::col((session::Entity, column));
+    let latest = Query::select()
+        .expr(of_session(S::LastUsedAt).max())
+        .from(session::Entity)
+        .and_where(of_session(S::WorkspaceId).equals((membership::Entity, M::WorkspaceId)))
+        .and_where(of_session(S::UserId).equals((membership::Entity, M::UserId)))
+        .and_where(of_session(S::Role).is_not_null())
+        .take();
+    membership::Entity::find().expr_as(Expr::from(latest), USED_AT)
+}
+
+const USED: &str = "used";
+const USED_AT: &str = "used_at";
+
+/// A membership, and when a session that has not ended was used last. Of those that have ended the membership knows.
+struct MemberRow {
+    membership: membership::Model,
+    used_at: Option<i64>,
+}
+
+impl FromQueryResult for MemberRow {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
+        let membership = membership::Model::from_query_result(row, prefix)?;
+        Ok(Self { membership, used_at: row.try_get(prefix, USED_AT)? })
+    }
 }
 
 fn key(workspace: WorkspaceId, user: UserId) -> Condition {
@@ -329,16 +393,19 @@ fn escape_like(text: &str) -> String {
     escaped
 }
 
-fn from_row(row: membership::Model) -> Result<Member> {
-    Ok(Member {
-        workspace_id: WorkspaceId::new(row.workspace_id),
-        user_id: UserId::new(row.user_id),
-        email: EmailAddress::from_stored(row.email),
-        display_name: Name::from_stored(row.display_name),
-        role: role(row.role)?,
-        state: if row.removed_at.is_some() { UserState::Removed } else { UserState::Active },
-        join_time: Timestamp::from_micros(row.joined_at),
-        remove_time: row.removed_at.map(Timestamp::from_micros),
-        last_seen_time: row.last_seen_at.map(Timestamp::from_micros),
-    })
+impl MemberRow {
+    fn member(self) -> Result<Member> {
+        let row = self.membership;
+        Ok(Member {
+            workspace_id: WorkspaceId::new(row.workspace_id),
+            user_id: UserId::new(row.user_id),
+            email: EmailAddress::from_stored(row.email),
+            display_name: Name::from_stored(row.display_name),
+            role: role(row.role)?,
+            state: if row.removed_at.is_some() { UserState::Removed } else { UserState::Active },
+            join_time: Timestamp::from_micros(row.joined_at),
+            remove_time: row.removed_at.map(Timestamp::from_micros),
+            last_seen_time: Ord::max(row.last_seen_at, self.used_at).map(Timestamp::from_micros),
+        })
+    }
 }

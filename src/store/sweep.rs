@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use sea_orm::sea_query::{Cond, Expr, ExprTrait, LockBehavior, LockType, Query, SelectStatement};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::error::Result;
 
@@ -89,7 +89,7 @@ impl Write {
         let batch = limits.batch;
         match kind {
             SweepKind::EndedSessions => self.delete::<session::Entity>(S::TokenKey, S::EndedAt.lt(ended), batch).await,
-            SweepKind::ExpiredSessions => self.delete::<session::Entity>(S::TokenKey, S::ExpiresAt.lt(ended), batch).await,
+            SweepKind::ExpiredSessions => self.sweep_expired_sessions(S::ExpiresAt.lt(ended), batch).await,
             SweepKind::Links => {
                 let which = dead_links(before(limits.dead_links)).limit(batch).take();
                 self.delete_those::<invitation_token::Entity>(L::TokenHash, which).await
@@ -125,6 +125,19 @@ impl Write {
             .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
             .take();
         self.delete_those::<E>(id, which).await
+    }
+
+    /// Not all have ended: what is known of the last use of those goes to their memberships first.
+    async fn sweep_expired_sessions(&mut self, due: Expr, batch: u64) -> Result<u64> {
+        use session::Column as S;
+        let found = session::Entity::find().select_only().column(S::TokenKey).filter(due.clone()).limit(batch);
+        let keys: Vec<i64> = found.into_tuple().all(&self.txn).await.map_err(refused)?;
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        let these = S::TokenKey.is_in(keys);
+        self.keep_latest_use(Cond::all().add(these.clone())).await?;
+        self.delete::<session::Entity>(S::TokenKey, due.and(these), batch).await
     }
 
     async fn delete_those<E: EntityTrait>(&mut self, id: E::Column, which: SelectStatement) -> Result<u64> {

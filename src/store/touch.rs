@@ -4,17 +4,17 @@
 //! time. Whoever holds one may be waiting for another that this has taken.
 
 use sea_orm::sea_query::{
-    Cond, Expr, ExprTrait, IntoIden, IntoValueTuple, JoinType, LockBehavior, LockType, Query, TableRef, ValueTuple,
+    Expr, ExprTrait, IntoIden, IntoValueTuple, JoinType, LockBehavior, LockType, Query, TableRef, ValueTuple,
 };
 use sea_orm::{ConnectionTrait, EntityTrait, QueryResult, TryGetable};
 
 use crate::clock::Timestamp;
 use crate::crypto::TokenKey;
 use crate::error::Result;
-use crate::model::{ServiceKeyId, UserId, WorkspaceId};
+use crate::model::ServiceKeyId;
 
 use super::Write;
-use super::entity::{membership, service_key, session};
+use super::entity::{service_key, session};
 use super::error::refused;
 
 impl Write {
@@ -22,29 +22,15 @@ impl Write {
     pub async fn touch_sessions(&mut self, used: &[(TokenKey, Timestamp)]) -> Result<Vec<TokenKey>> {
         use session::Column as S;
         let lines = used.iter().map(|(key, at)| (key.number(), at.as_micros()).into_value_tuple()).collect();
-        let held = self.touch(session::Entity, &[S::TokenKey], S::LastUsedAt, lines).await?;
+        let held = self.touch(session::Entity, S::TokenKey, S::LastUsedAt, lines).await?;
         held.iter().map(|row| Ok(TokenKey::from_number(column(row, 0)?))).collect()
-    }
-
-    /// Marks memberships as used, each at its time. Later marks stand. Answers those that somebody else holds.
-    pub async fn touch_memberships(
-        &mut self,
-        used: &[((WorkspaceId, UserId), Timestamp)],
-    ) -> Result<Vec<(WorkspaceId, UserId)>> {
-        use membership::Column as M;
-        let line = |((workspace, user), at): &((WorkspaceId, UserId), Timestamp)| {
-            (workspace.uuid(), user.uuid(), at.as_micros()).into_value_tuple()
-        };
-        let lines = used.iter().map(line).collect();
-        let held = self.touch(membership::Entity, &[M::WorkspaceId, M::UserId], M::LastSeenAt, lines).await?;
-        held.iter().map(|row| Ok((WorkspaceId::new(column(row, 0)?), UserId::new(column(row, 1)?)))).collect()
     }
 
     /// Marks service keys as used, each at its time. Later marks stand. Answers those that somebody else holds.
     pub async fn touch_service_keys(&mut self, used: &[(ServiceKeyId, Timestamp)]) -> Result<Vec<ServiceKeyId>> {
         use service_key::Column as K;
         let lines = used.iter().map(|(id, at)| (id.uuid(), at.as_micros()).into_value_tuple()).collect();
-        let held = self.touch(service_key::Entity, &[K::Id], K::LastUsedAt, lines).await?;
+        let held = self.touch(service_key::Entity, K::Id, K::LastUsedAt, lines).await?;
         held.iter().map(|row| Ok(ServiceKeyId::new(column(row, 0)?))).collect()
     }
 
@@ -53,32 +39,29 @@ impl Write {
     async fn touch<E: EntityTrait + Copy>(
         &mut self,
         table: E,
-        keys: &[E::Column],
+        key: E::Column,
         time: E::Column,
         lines: Vec<ValueTuple>,
     ) -> Result<Vec<QueryResult>> {
         let column = |column: E::Column| Expr::col((table, column));
-        let (count, at) = (lines.len() as u64, keys.len());
+        let count = lines.len() as u64;
         let used = TableRef::ValuesList(lines, USED.into_iden());
-        let listed_key =
-            keys.iter().enumerate().fold(Cond::all(), |all, (place, key)| all.add(column(*key).eq(listed(place))));
         let earlier = Query::select()
-            .columns(keys.iter().map(|key| (table, *key)))
+            .column((table, key))
             .from(used)
-            .join(JoinType::InnerJoin, table, listed_key)
-            .and_where(column(time).is_null().or(column(time).lt(listed(at))))
+            .join(JoinType::InnerJoin, table, column(key).eq(listed(1)))
+            .and_where(column(time).is_null().or(column(time).lt(listed(2))))
             .take();
         let free = earlier
             .clone()
-            .expr_as(listed(at), AT)
+            .expr_as(listed(2), AT)
             .lock_with_tables_behavior(LockType::Update, [table], LockBehavior::SkipLocked)
             .take();
-        let free_key = keys.iter().fold(Cond::all(), |all, key| all.add(column(*key).equals((FREE, *key))));
         let mark = Query::update()
             .table(table)
             .value(time, Expr::col((FREE, AT)))
             .from(TableRef::SubQuery(Box::new(free), FREE.into_iden()))
-            .cond_where(free_key)
+            .and_where(column(key).equals((FREE, key)))
             .take();
         let marked = self.txn.execute(&mark).await.map_err(refused)?.rows_affected();
         if marked == count {
@@ -93,9 +76,9 @@ const USED: &str = "used";
 const FREE: &str = "free";
 const AT: &str = "at";
 
-/// A column of the list of what was used, by its place and under the name that both databases give it.
+/// A column of the list of what was used, by its place from 1 and under the name that both databases give it.
 fn listed(place: usize) -> Expr {
-    Expr::col((USED, format!("column{}", place + 1)))
+    Expr::col((USED, format!("column{place}")))
 }
 
 fn column<T: TryGetable>(row: &QueryResult, index: usize) -> Result<T> {

@@ -93,7 +93,9 @@ fn session_column(column: session::Column) -> Expr {
 fn session_query() -> SelectStatement {
     use session::Column as S;
     Query::select()
-        .columns([S::TokenKey, S::Id, S::SignInId, S::UserId, S::WorkspaceId, S::ExpiresAt].map(|c| (session::Entity, c)))
+        .columns(
+            [S::TokenKey, S::Id, S::SignInId, S::UserId, S::WorkspaceId, S::ExpiresAt].map(|c| (session::Entity, c)),
+        )
         .columns([S::AuthenticatedAt, S::LastUsedAt, S::EndedAt, S::Role].map(|c| (session::Entity, c)))
         .column((membership::Entity, membership::Column::RemovedAt))
         .expr_as(Expr::col((membership::Entity, membership::Column::Role)), "role_of_membership")

@@ -5,7 +5,7 @@ use rolecall::grpc::pb::v1;
 use rolecall::model::Role;
 
 use super::{DAY, HOUR, SECOND};
-use crate::support::{PASSWORD, World, ok, refused};
+use crate::support::{PASSWORD, Person, World, ok, refused};
 
 #[tokio::test]
 async fn a_session_ends_after_a_day_without_use_to_the_second() {
@@ -81,7 +81,8 @@ async fn the_last_use_shows_on_the_session_and_on_the_member() {
         let user = ok(world.by(&owner).get_user(&gil.user_id).await).user.unwrap();
         user.last_seen_time.map(|time| time.seconds)
     };
-    assert_eq!(seen().await, None);
+    // To sign in is the first use.
+    assert_eq!(seen().await, Some(world.clock.now().as_micros() / 1_000_000));
     world.wait(HOUR);
     ok(world.by(&gil).get_session().await);
     let at = world.clock.now().as_micros() / 1_000_000;
@@ -92,6 +93,43 @@ async fn the_last_use_shows_on_the_session_and_on_the_member() {
     assert_eq!(seen().await, Some(at));
     world.app.record_use().await.unwrap();
     assert_eq!(seen().await, Some(at));
+}
+
+#[tokio::test]
+async fn the_last_use_stays_with_the_member_when_the_session_has_ended_or_is_swept() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let outside = world.outside().await;
+    let mut people = Vec::new();
+    for name in ["out", "removed", "expired"] {
+        people.push(world.join(&owner, &format!("{name}@acme.example"), Role::Agent).await);
+    }
+    world.wait(HOUR);
+    for person in &people {
+        ok(world.by(person).get_session().await);
+    }
+    let at = world.clock.now().as_micros() / 1_000_000;
+    world.app.record_use().await.unwrap();
+    world.wait(SECOND);
+    ok(world.by(&people[0]).sign_out().await);
+    ok(world.by(&owner).remove(&people[1].user_id).await);
+    let seen = async |owner: &Person| {
+        let mut seen = Vec::new();
+        for person in &people {
+            let user = ok(world.by(owner).get_user(&person.user_id).await).user.unwrap();
+            seen.push(user.last_seen_time.unwrap().seconds);
+        }
+        seen
+    };
+    assert_eq!(seen(&owner).await, [at; 3]);
+    world.wait(90 * DAY);
+    let owner = world.sign_in(&owner.email).await;
+    world.app.sweep().await.unwrap();
+    assert_eq!(outside.number("SELECT count(*) FROM session").await, 1);
+    assert_eq!(seen(&owner).await, [at; 3]);
+    // Who comes back begins anew.
+    world.join(&owner, &people[1].email, Role::Agent).await;
+    assert_eq!(seen(&owner).await, [at, world.clock.now().as_micros() / 1_000_000, at]);
 }
 
 #[tokio::test]

@@ -66,7 +66,8 @@ async fn a_token_whose_hash_only_begins_as_a_sessions_does_is_not_its() {
     let alike = alike(owner.token);
     let (right, wrong) = (Question::Session(owner.token), Question::Session(alike));
     // By the statement about one session, by that about several, and beside the right one.
-    for questions in [vec![wrong], vec![wrong, Question::Session(other.token)], vec![wrong, right], vec![right, wrong]] {
+    for questions in [vec![wrong], vec![wrong, Question::Session(other.token)], vec![wrong, right], vec![right, wrong]]
+    {
         let found = scene.store.ask(questions.clone()).await.unwrap();
         for (question, found) in questions.iter().zip(found) {
             let live = matches!(found.session(LIFETIME, NOW), SessionState::Live(_));

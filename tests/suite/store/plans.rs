@@ -25,6 +25,9 @@ use crate::support::{Database, Mode, mode};
 
 /// What is sorted: the few memberships of one user, by when each was used.
 const SORTED: [&str; 2] = ["the workspace of a sign-in that names none", "whom a sign-in is about"];
+/// What is grouped by membership: the few sessions of one user, and those of one batch.
+const GROUPED: [&str; 4] =
+    ["the end of a sign-in", "the end of all others", "the end of all", "sweeping ExpiredSessions"];
 /// What reads an index from its beginning: one row, of the e-mails that wait, or of the addresses.
 const FROM_THE_BEGINNING: [&str; 2] = ["the next e-mail", "whom a sign-in is about"];
 
@@ -93,7 +96,6 @@ async fn callers(book: &mut Book, scene: &Scene, owner: &Seat) {
     let mut tx = scene.system(NOW).await;
     let later = NOW.plus(SECOND);
     book.add("sessions that were used", tx.touch_sessions(&[(owner.token.key(), later)])).await;
-    book.add("memberships that were used", tx.touch_memberships(&[((owner.workspace, owner.user), later)])).await;
     book.add("service keys that were used", tx.touch_service_keys(&[(key, NOW)])).await;
 }
 
@@ -235,6 +237,11 @@ async fn upkeep(book: &mut Book, scene: &Scene, owner: &Seat) {
     book.add("the end of an e-mail", tx.settle_email(&leases[0], true, Settlement::Done)).await;
     let request = RequestKey::new(owner.workspace.uuid(), "CreateInvitation", new_uuid(NOW), &[]);
     book.add("an earlier request", tx.recall_request(&request)).await;
+    tx.commit().await.unwrap();
+
+    // Of what is swept together with what stands on it there has to be something.
+    scene.seat(owner.workspace, "late@acme.example", Role::Agent).await;
+    let mut tx = scene.system(NOW.plus(DAY * 100)).await;
     let limits = SweepLimits {
         ended_sessions: Duration::ZERO,
         dead_links: INVITATION_LIFETIME,
@@ -260,7 +267,8 @@ async fn sqlite_plan(outside: &Database, what: &str, sql: &str) -> (Vec<String>,
     let steps: Vec<(i64, i64, i64, String)> = outside.rows(&format!("EXPLAIN QUERY PLAN {sql}")).await;
     let steps: Vec<String> = steps.into_iter().map(|(.., step)| step).collect();
     let is_bad = |step: &&String| {
-        let sorted = step.contains("TEMP B-TREE") && !SORTED.contains(&what);
+        let grouped = step.contains("GROUP BY") && GROUPED.contains(&what);
+        let sorted = step.contains("TEMP B-TREE") && !grouped && !SORTED.contains(&what);
         // What is asked, and what was found of it.
         let listed = step.contains("CONSTANT ROW")
             || ["SCAN asked", "SCAN used"].contains(&step.as_str())
@@ -284,7 +292,6 @@ async fn postgres_plan(outside: &Database, what: &str, sql: &str) -> (Vec<String
     let types = match sql {
         sql if sql.starts_with("UPDATE \"session\"") && sql.contains("AS \"used\"") => "(bigint, bigint)",
         sql if sql.contains("(VALUES ($1, $2)) AS \"used\"") => "(uuid, bigint)",
-        sql if sql.contains("(VALUES ($1, $2, $3)) AS \"used\"") => "(uuid, uuid, bigint)",
         _ => "",
     };
     outside.run(&format!("PREPARE hot {types} AS {sql}")).await;
@@ -300,8 +307,9 @@ async fn postgres_plan(outside: &Database, what: &str, sql: &str) -> (Vec<String
             ["CTE Scan", "Subquery Scan", "Function Scan", "Values Scan"].iter().any(|list| step.contains(list));
         let scans = step.contains(" Scan ") && !listed;
         let scanned = scans && !seeks && !FROM_THE_BEGINNING.contains(&what);
-        let sorted =
-            step.trim_start().trim_start_matches("->").trim_start().starts_with("Sort") && !SORTED.contains(&what);
+        let sorted = step.trim_start().trim_start_matches("->").trim_start().starts_with("Sort")
+            && !SORTED.contains(&what)
+            && !GROUPED.contains(&what);
         if scanned || sorted {
             bad.push(step.trim().to_owned());
         }
