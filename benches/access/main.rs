@@ -2,8 +2,8 @@
 //!
 //! `cargo bench --bench access` does all of it; `-- checks`, `-- storm`, `-- people` and `-- scale` do one part each and
 //! write nothing. `ACCESS_IN_FLIGHT` names those numbers of calls in flight that are wanted of the checks. The load
-//! generator and the empty service are this program again, as processes of their own. PostgreSQL is started from the
-//! programs that its packages install. Bounded in count and time.
+//! generator, the empty service and what fills SQLite's file are this program again, as processes of their own. PostgreSQL
+//! is started from the programs that its packages install. Bounded in count and time.
 
 mod bare;
 mod checks;
@@ -20,6 +20,7 @@ mod storm;
 mod usage;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use load::Order;
 use postgres::cluster::Cluster;
@@ -38,6 +39,9 @@ fn main() -> Result<()> {
     match arguments.split_first() {
         Some((first, rest)) if first == "echo" => runtime.block_on(echo::serve(rest == ["hashing"])),
         Some((first, rest)) if first == "load" => runtime.block_on(Order::from_arguments(rest)?.run()),
+        Some((first, [path, count])) if first == "plant" => {
+            runtime.block_on(seed::plant_sqlite(Path::new(path), count.parse()?))
+        }
         _ => runtime.block_on(measure(&arguments)),
     }
 }
@@ -83,7 +87,13 @@ impl Place {
         let path = folder.path().join("rolecall.db");
         let url = format!("sqlite://{}", path.display());
         let key = Self::migrate(&url)?;
-        seed::plant_sqlite(&path, sessions).await?;
+        // A process of its own gives back the memory that this takes.
+        let mut planting = Command::new(std::env::current_exe()?);
+        planting.arg("plant").arg(&path).arg(sessions.to_string());
+        let done = tokio::task::spawn_blocking(move || planting.status()).await??;
+        if !done.success() {
+            return Err("the database was not filled".into());
+        }
         Ok(Self { database: "SQLite", url, folder, sessions, key, cluster: None })
     }
 

@@ -25,7 +25,8 @@ const INVITE: &str = r"
 INSERT INTO throttle VALUES (sha256(CAST('b' || :w || '-' || :i AS bytea)), 0, 0, 0, 0)
     ON CONFLICT (key) DO UPDATE SET count = throttle.count;
 SELECT * FROM throttle WHERE key = sha256(CAST('b' || :w || '-' || :i AS bytea));
-SELECT * FROM membership WHERE workspace_id = id_of(:w) AND email = 'b' || :i AND removed_at IS NULL LIMIT 1;
+SELECT *, (SELECT max(last_used_at) FROM session s WHERE s.workspace_id = m.workspace_id AND s.user_id = m.user_id)
+    FROM membership m WHERE workspace_id = id_of(:w) AND email = 'b' || :i AND removed_at IS NULL LIMIT 1;
 SELECT * FROM invitation WHERE workspace_id = id_of(:w) AND email = 'b' || :i
     AND accepted_at IS NULL AND canceled_at IS NULL LIMIT 1;
 INSERT INTO invitation VALUES (id_of(:w * 10000000 + :i), id_of(:w), 'b' || :i, 1, 1, id_of(:s), :i, :i, NULL, NULL,
@@ -37,14 +38,16 @@ INSERT INTO outbox VALUES (gen_random_uuid(), 1, 'b' || :i, id_of(:w), id_of(:w 
 const ROLE: &str = r"
 \set u :w * 1000000 + 1
 SELECT * FROM workspace WHERE id = id_of(:w);
-SELECT * FROM membership WHERE workspace_id = id_of(:w) AND user_id = id_of(:u);
+SELECT *, (SELECT max(last_used_at) FROM session s WHERE s.workspace_id = m.workspace_id AND s.user_id = m.user_id)
+    FROM membership m WHERE workspace_id = id_of(:w) AND user_id = id_of(:u);
 UPDATE user_account SET revision = revision + 1 WHERE id = id_of(:u);
 UPDATE membership SET role = 1 + :i % 2 WHERE workspace_id = id_of(:w) AND user_id = id_of(:u);
 ";
 const REMOVE: &str = r"
 \set u :w * 1000000 + :i
 SELECT * FROM workspace WHERE id = id_of(:w);
-SELECT * FROM membership WHERE workspace_id = id_of(:w) AND user_id = id_of(:u);
+SELECT *, (SELECT max(last_used_at) FROM session s WHERE s.workspace_id = m.workspace_id AND s.user_id = m.user_id)
+    FROM membership m WHERE workspace_id = id_of(:w) AND user_id = id_of(:u);
 UPDATE user_account SET revision = revision + 1 WHERE id = id_of(:u);
 UPDATE session SET ended_at = :i, role = NULL, signed_out = false
     WHERE workspace_id = id_of(:w) AND user_id = id_of(:u) AND role IS NOT NULL AND expires_at > :i AND last_used_at > :i;
@@ -56,7 +59,8 @@ UPDATE membership SET removed_at = :i WHERE workspace_id = id_of(:w) AND user_id
 const AFTER: &str = r"
 SELECT * FROM invitation WHERE workspace_id = id_of(:w) AND invited_by = id_of(:u)
     AND accepted_at IS NULL AND canceled_at IS NULL ORDER BY created_at DESC, id DESC;
-SELECT * FROM membership WHERE workspace_id = id_of(:w) AND user_id = id_of(:u);
+SELECT *, (SELECT max(last_used_at) FROM session s WHERE s.workspace_id = m.workspace_id AND s.user_id = m.user_id)
+    FROM membership m WHERE workspace_id = id_of(:w) AND user_id = id_of(:u);
 ";
 
 /// The same number as an id, as [`crate::seed::id`] has it.

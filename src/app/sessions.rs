@@ -347,7 +347,8 @@ impl App {
         session: Session,
         token: MintedToken,
     ) -> Result<SignedIn> {
-        let member = member.filter(|member| member.state == UserState::Active).ok_or_else(not_a_member)?;
+        let mut member = member.filter(|member| member.state == UserState::Active).ok_or_else(not_a_member)?;
+        member.last_seen_time = member.last_seen_time.max(Some(session.last_used_time));
         let new = NewSession { session: session.clone(), role: member.role, token: token.hash };
         tx.insert_session(&new, self.lifetime()).await?;
         let workspace = tx.workspace(session.workspace_id).await?;

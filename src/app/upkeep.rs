@@ -34,7 +34,7 @@ struct Touched {
     keys: HashMap<ServiceKeyId, Timestamp>,
 }
 
-/// Times of what was used, each once, neighbours side by side: they stand on the same pages.
+/// Times of what was used, each once, in the order of the tables.
 struct Used {
     sessions: Vec<(TokenKey, Timestamp)>,
     keys: Vec<(ServiceKeyId, Timestamp)>,

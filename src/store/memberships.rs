@@ -20,6 +20,7 @@ use super::error::{corrupt, refused, refused_by_owner_count};
 use super::{Store, Write, keyset, updated};
 
 use membership::Column as M;
+use session::Column as S;
 
 /// Which members to list.
 #[derive(Clone, Debug, Default)]
@@ -231,23 +232,19 @@ impl Write {
 
     /// Remembers that the member signed in here last. Answers the member, active or removed, if there is one.
     pub async fn note_sign_in(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<Member>> {
-        let now = self.op.now.as_micros();
-        let note = updating(workspace, user, M::LastSignInAt, Expr::value(now));
+        let note = updating(workspace, user, M::LastSignInAt, Expr::value(self.op.now.as_micros()));
         let row = updated(&self.txn, note).await?;
-        row.map(|membership| MemberRow { membership, used_at: Some(now) }.member()).transpose()
+        row.map(|membership| MemberRow { membership, used_at: None }.member()).transpose()
     }
 
-    /// Keeps with the memberships when these sessions were used last, before they end or go: [`with_latest_use`] does not
-    /// see them then. Memberships are locked before sessions, as wherever a role changes.
-    pub(super) async fn keep_latest_use(&mut self, which: Condition) -> Result<()> {
-        use session::Column as S;
+    /// Keeps with the memberships when these sessions were used last, before they go.
+    pub(super) async fn keep_latest_use(&mut self, sessions: &[i64]) -> Result<()> {
         let column = |column: M| Expr::col((membership::Entity, column));
         let used = Query::select()
             .columns([S::WorkspaceId, S::UserId])
             .expr_as(Expr::col(S::LastUsedAt).max(), USED_AT)
             .from(session::Entity)
-            .cond_where(which)
-            .and_where(Expr::col(S::Role).is_not_null())
+            .and_where(Expr::col(S::TokenKey).is_in(sessions.iter().copied()))
             .group_by_columns([S::WorkspaceId, S::UserId])
             .take();
         let keep = Query::update()
@@ -327,25 +324,29 @@ async fn find<C: ConnectionTrait>(db: &C, workspace: WorkspaceId, user: UserId) 
     query.one(db).await.map_err(refused)?.map(MemberRow::member).transpose()
 }
 
-/// Memberships, each with when a session on it was used last. It is not written down with each use of a session: that
-/// would be a second row, and an index to find it by.
+/// Memberships, each with when a session on it, live or ended, was used last. It is not written down with each use of a
+/// session: that would be a second row, and an index to find it by. A member has few sessions: [`crate::model::MAX_SESSIONS_PER_USER`]
+/// that are live, and what has ended or expired within the last days.
 fn with_latest_use() -> Select<membership::Entity> {
-    use session::Column as S;
-    let of_session = |column: S| Expr::col((session::Entity, column));
     let latest = Query::select()
-        .expr(of_session(S::LastUsedAt).max())
+        .expr(Expr::col((session::Entity, S::LastUsedAt)).max())
         .from(session::Entity)
-        .and_where(of_session(S::WorkspaceId).equals((membership::Entity, M::WorkspaceId)))
-        .and_where(of_session(S::UserId).equals((membership::Entity, M::UserId)))
-        .and_where(of_session(S::Role).is_not_null())
+        .cond_where(stands_on_membership())
         .take();
     membership::Entity::find().expr_as(Expr::from(latest), USED_AT)
+}
+
+/// What joins a session with its membership.
+pub(super) fn stands_on_membership() -> Condition {
+    let pair =
+        |session: S, membership: M| Expr::col((session::Entity, session)).equals((membership::Entity, membership));
+    Cond::all().add(pair(S::WorkspaceId, M::WorkspaceId)).add(pair(S::UserId, M::UserId))
 }
 
 const USED: &str = "used";
 const USED_AT: &str = "used_at";
 
-/// A membership, and when a session that has not ended was used last. Of those that have ended the membership knows.
+/// A membership, and when a session on it that is still there was used last. What was known of the others is in the row.
 struct MemberRow {
     membership: membership::Model,
     used_at: Option<i64>,

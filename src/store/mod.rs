@@ -7,8 +7,8 @@
 //! - **Opening one settles the caller's right.** It locks the workspace by setting its revision, and then, in a second
 //!   statement, reads the caller's session and membership (or key) again and holds the method's rule against them. One
 //!   statement that locked and read would see the role from before the other transaction's commit.
-//! - **One lock order**: workspace (the target's), name, user, sessions, counters of guesses. What takes sessions out of
-//!   that order (use that is recorded, housekeeping) skips those that are locked.
+//! - **One lock order**: workspace (the target's), name, user, sessions, counters of guesses. What takes rows out
+//!   of that order (use that is recorded, housekeeping) skips those that are locked.
 //! - **`begin` runs in a task of its own.** A begin that is canceled halfway leaves a connection inside a transaction
 //!   that nobody owns (sqlx issue 4393).
 //! - **Never two at once in one task**: on SQLite the second waits for the first.

@@ -109,9 +109,7 @@ impl Write {
             .await
             .map_err(refused)?;
         if !surplus.is_empty() {
-            let which = Cond::all().add(S::Id.is_in(surplus));
-            self.keep_latest_use(which.clone()).await?;
-            self.end(which, false).await?;
+            self.end(Cond::all().add(S::Id.is_in(surplus)), false).await?;
         }
         Ok(())
     }
@@ -176,7 +174,6 @@ impl Write {
         lifetime: SessionLifetime,
         by_sign_out: bool,
     ) -> Result<u64> {
-        self.keep_latest_use(which.clone()).await?;
         let ended = self.end(which.clone().add(live(lifetime, self.op.now)), by_sign_out).await?;
         self.end(which, by_sign_out).await?;
         Ok(ended)

@@ -5,15 +5,17 @@
 use std::time::Duration;
 
 use sea_orm::sea_query::{Cond, Expr, ExprTrait, LockBehavior, LockType, Query, SelectStatement};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use crate::error::Result;
 
 use super::Write;
 use super::entity::{
-    audit_event, invitation, invitation_token, known_device, outbox, password_reset, request_record, session, throttle,
+    audit_event, invitation, invitation_token, known_device, membership, outbox, password_reset, request_record,
+    session, throttle,
 };
 use super::error::refused;
+use super::memberships::stands_on_membership;
 use super::requests::REQUEST_MEMORY;
 
 /// How long things stay after they have served their purpose, and how many rows of each kind go at once.
@@ -88,8 +90,8 @@ impl Write {
         let ended = before(limits.ended_sessions);
         let batch = limits.batch;
         match kind {
-            SweepKind::EndedSessions => self.delete::<session::Entity>(S::TokenKey, S::EndedAt.lt(ended), batch).await,
-            SweepKind::ExpiredSessions => self.sweep_expired_sessions(S::ExpiresAt.lt(ended), batch).await,
+            SweepKind::EndedSessions => self.sweep_sessions(S::EndedAt, ended, batch).await,
+            SweepKind::ExpiredSessions => self.sweep_sessions(S::ExpiresAt, ended, batch).await,
             SweepKind::Links => {
                 let which = dead_links(before(limits.dead_links)).limit(batch).take();
                 self.delete_those::<invitation_token::Entity>(L::TokenHash, which).await
@@ -127,17 +129,29 @@ impl Write {
         self.delete_those::<E>(id, which).await
     }
 
-    /// Not all have ended: what is known of the last use of those goes to their memberships first.
-    async fn sweep_expired_sessions(&mut self, due: Expr, batch: u64) -> Result<u64> {
+    /// Their memberships keep what is known of their last use, so those are locked with them.
+    async fn sweep_sessions(&mut self, end: session::Column, before: i64, batch: u64) -> Result<u64> {
         use session::Column as S;
-        let found = session::Entity::find().select_only().column(S::TokenKey).filter(due.clone()).limit(batch);
-        let keys: Vec<i64> = found.into_tuple().all(&self.txn).await.map_err(refused)?;
-        if keys.is_empty() {
-            return Ok(0);
+        let which = Query::select()
+            .column((session::Entity, S::TokenKey))
+            .from(session::Entity)
+            .inner_join(membership::Entity, stands_on_membership())
+            .and_where(Expr::col((session::Entity, end)).lt(before))
+            .limit(batch)
+            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+            .take();
+        let rows = self.txn.query_all(&which).await.map_err(refused)?;
+        let keys = rows.iter().map(|row| row.try_get_by_index(0)).collect::<std::result::Result<Vec<i64>, _>>();
+        let keys = keys.map_err(refused)?;
+        if !keys.is_empty() {
+            self.keep_latest_use(&keys).await?;
+            session::Entity::delete_many()
+                .filter(S::TokenKey.is_in(keys.iter().copied()))
+                .exec(&self.txn)
+                .await
+                .map_err(refused)?;
         }
-        let these = S::TokenKey.is_in(keys);
-        self.keep_latest_use(Cond::all().add(these.clone())).await?;
-        self.delete::<session::Entity>(S::TokenKey, due.and(these), batch).await
+        Ok(keys.len() as u64)
     }
 
     async fn delete_those<E: EntityTrait>(&mut self, id: E::Column, which: SelectStatement) -> Result<u64> {

@@ -16,6 +16,7 @@ pub struct Model {
     pub search_text: String,
     pub joined_at: i64,
     pub removed_at: Option<i64>,
+    /// When those sessions on it were used last that are no longer there.
     pub last_seen_at: Option<i64>,
     pub last_sign_in_at: Option<i64>,
 }

@@ -108,8 +108,8 @@ fn role_is_known() -> Expr {
     Expr::col("role").between(1, 4)
 }
 
-/// Leaves room on each page, where PostgreSQL puts the next version of a row that is marked as used. Where there is none it
-/// goes to another page, and every index has to be told.
+/// Leaves room on each page, where PostgreSQL puts the next version of a row that is marked as used, or as signed in to.
+/// Where there is none it goes to another page, and every index has to be told.
 fn with_room(db: DatabaseBackend, mut table: TableCreateStatement) -> TableCreateStatement {
     match db {
         DatabaseBackend::Postgres => table.extra("WITH (fillfactor = 70)").take(),
@@ -153,6 +153,7 @@ fn membership(db: DatabaseBackend) -> TableCreateStatement {
         .col(text(db, "search_text"))
         .col(moment("joined_at"))
         .col(maybe_moment("removed_at"))
+        // Of sessions that are no longer there.
         .col(maybe_moment("last_seen_at"))
         .col(maybe_moment("last_sign_in_at"))
         .primary_key(Index::create().col("workspace_id").col("user_id"))
@@ -362,10 +363,8 @@ fn indexes() -> Vec<IndexCreateStatement> {
             .cond_where(Expr::col("role").is_not_null())
             .take(),
         index("session_by_sign_in", "session", &["sign_in_id"]),
-        // Where the roles of sessions follow from those of memberships.
-        index("session_by_membership", "session", &["workspace_id", "user_id", "role"])
-            .cond_where(Expr::col("role").is_not_null())
-            .take(),
+        // Where the roles of sessions follow from those of memberships, and the last use of a membership from its sessions.
+        index("session_by_membership", "session", &["workspace_id", "user_id", "role"]),
         // What has no end is left out of the indexes of ends, or SQLite looks for what is live in them.
         index("session_by_end", "session", &["ended_at"]).cond_where(Expr::col("ended_at").is_not_null()).take(),
         index("session_by_expiry", "session", &["expires_at"]),

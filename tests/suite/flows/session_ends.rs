@@ -109,10 +109,10 @@ async fn the_last_use_stays_with_the_member_when_the_session_has_ended_or_is_swe
         ok(world.by(person).get_session().await);
     }
     let at = world.clock.now().as_micros() / 1_000_000;
-    world.app.record_use().await.unwrap();
-    world.wait(SECOND);
     ok(world.by(&people[0]).sign_out().await);
     ok(world.by(&owner).remove(&people[1].user_id).await);
+    // Sessions have ended since they were used, and are marked all the same.
+    world.app.record_use().await.unwrap();
     let seen = async |owner: &Person| {
         let mut seen = Vec::new();
         for person in &people {
@@ -130,6 +130,53 @@ async fn the_last_use_stays_with_the_member_when_the_session_has_ended_or_is_swe
     // Who comes back begins anew.
     world.join(&owner, &people[1].email, Role::Agent).await;
     assert_eq!(seen(&owner).await, [at, world.clock.now().as_micros() / 1_000_000, at]);
+}
+
+#[tokio::test]
+async fn the_latest_use_of_several_sessions_counts_whichever_is_swept_first() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let first = world.join(&owner, "gil@acme.example", Role::Agent).await;
+    let [second, third] = [world.sign_in(&first.email).await, world.sign_in(&first.email).await];
+    let mut used = Vec::new();
+    for session in [&first, &second, &third] {
+        world.wait(HOUR);
+        ok(world.by(session).get_session().await);
+        used.push(world.clock.now().as_micros() / 1_000_000);
+        world.app.record_use().await.unwrap();
+    }
+    // The one that was used neither first nor last goes first, then the last, then the first.
+    ok(world.by(&second).sign_out().await);
+    world.wait(DAY / 2);
+    ok(world.by(&third).sign_out().await);
+    for (wait, left) in [(SECOND, 3), (DAY * 27 / 4, 2), (DAY, 1), (DAY * 90, 0)] {
+        world.wait(wait);
+        world.app.sweep().await.unwrap();
+        let owner = world.sign_in(&owner.email).await;
+        let user = ok(world.by(&owner).get_user(&first.user_id).await).user.unwrap();
+        assert_eq!(user.last_seen_time.map(|time| time.seconds), Some(used[2]), "with {left} left");
+        let of_user =
+            "SELECT count(*) FROM session WHERE user_id IN (SELECT id FROM user_account WHERE email LIKE 'gil%')";
+        assert_eq!(world.outside().await.number(of_user).await, left);
+    }
+}
+
+#[tokio::test]
+async fn who_begins_a_session_is_seen_at_once() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let other = world.workspace("Globex", "other@globex.example").await;
+    world.join(&other, &owner.email, Role::Agent).await;
+    let seen = async |by: &Person| ok(world.by(by).get_user(&owner.user_id).await).user.unwrap().last_seen_time;
+    let seconds = || world.clock.now().as_micros() / 1_000_000;
+    world.wait(HOUR);
+    let signed_in = ok(world.nobody().sign_in(&owner.email, PASSWORD, &owner.workspace_id).await);
+    assert_eq!(signed_in.user.unwrap().last_seen_time.map(|time| time.seconds), Some(seconds()));
+    assert_eq!(seen(&owner).await.map(|time| time.seconds), Some(seconds()));
+    world.wait(HOUR);
+    ok(world.by(&owner).switch_to(&other.workspace_id).await);
+    assert_eq!(seen(&other).await.map(|time| time.seconds), Some(seconds()));
+    assert_eq!(seen(&owner).await.map(|time| time.seconds), Some(seconds() - 3_600));
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ async fn an_email_to_be_tried_again_is_free_at_its_time_and_remembers_its_attemp
     let first = lease(&scene, NOW, NOW.plus(60 * SECOND)).await.unwrap();
     assert!(settle(&scene, &first, NOW, Settlement::RetryAt(again)).await);
     assert_eq!(scene.store.next_email_due().await.unwrap(), Some(again));
-    assert!(!is_due(&scene, NOW.plus(4 * SECOND)).await && is_due(&scene, again).await);
+    assert!(!is_due(&scene, NOW.plus(4 * SECOND)).await);
     let second = lease(&scene, again, again.plus(SECOND)).await.unwrap();
     assert_eq!((first.attempt_count, second.attempt_count), (0, 1));
 }
