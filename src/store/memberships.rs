@@ -22,6 +22,9 @@ use super::{Store, Write, keyset, updated};
 use membership::Column as M;
 use session::Column as S;
 
+/// Of the sessions of a member that ended so many are looked at, those that ended last.
+const MOST_ENDED: u64 = 100;
+
 /// Which members to list.
 #[derive(Clone, Debug, Default)]
 pub struct MemberFilter {
@@ -234,7 +237,7 @@ impl Write {
     pub async fn note_sign_in(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<Member>> {
         let note = updating(workspace, user, M::LastSignInAt, Expr::value(self.op.now.as_micros()));
         let row = updated(&self.txn, note).await?;
-        row.map(|membership| MemberRow { membership, used_at: None }.member()).transpose()
+        row.map(|membership| MemberRow { membership, used: [None; 2] }.member()).transpose()
     }
 
     /// Keeps with the memberships when these sessions were used last, before they go.
@@ -324,16 +327,33 @@ async fn find<C: ConnectionTrait>(db: &C, workspace: WorkspaceId, user: UserId) 
     query.one(db).await.map_err(refused)?.map(MemberRow::member).transpose()
 }
 
-/// Memberships, each with when a session on it, live or ended, was used last. It is not written down with each use of a
-/// session: that would be a second row, and an index to find it by. A member has few sessions: [`crate::model::MAX_SESSIONS_PER_USER`]
-/// that are live, and what has ended or expired within the last days.
+/// Memberships, each with when a session on it was used last. It is not written down with each use of a session: that would
+/// be a second row, and an index to find it by.
+///
+/// However many sessions there are, few are looked at: those that have not ended, of which
+/// [`crate::model::MAX_SESSIONS_PER_USER`] are live, and those that ended last. So of a hundred that end without use after
+/// the one that was used last, none may know it.
 fn with_latest_use() -> Select<membership::Entity> {
-    let latest = Query::select()
-        .expr(Expr::col((session::Entity, S::LastUsedAt)).max())
+    let of_session = |column: S| Expr::col((session::Entity, column));
+    let standing = Query::select()
+        .expr(of_session(S::LastUsedAt).max())
         .from(session::Entity)
         .cond_where(stands_on_membership())
+        .and_where(of_session(S::Role).is_not_null())
         .take();
-    membership::Entity::find().expr_as(Expr::from(latest), USED_AT)
+    let ended_last = Query::select()
+        .column((session::Entity, S::LastUsedAt))
+        .from(session::Entity)
+        .cond_where(stands_on_membership())
+        .and_where(of_session(S::EndedAt).is_not_null())
+        .order_by((session::Entity, S::EndedAt), Order::Desc)
+        .limit(MOST_ENDED)
+        .take();
+    let ended = Query::select()
+        .expr(Expr::col((ENDED, S::LastUsedAt)).max())
+        .from(TableRef::SubQuery(Box::new(ended_last), ENDED.into_iden()))
+        .take();
+    membership::Entity::find().expr_as(Expr::from(standing), USED_AT).expr_as(Expr::from(ended), ENDED_USED_AT)
 }
 
 /// What joins a session with its membership.
@@ -345,17 +365,20 @@ pub(super) fn stands_on_membership() -> Condition {
 
 const USED: &str = "used";
 const USED_AT: &str = "used_at";
+const ENDED: &str = "ended";
+const ENDED_USED_AT: &str = "ended_used_at";
 
-/// A membership, and when a session on it that is still there was used last. What was known of the others is in the row.
+/// A membership, and when sessions on it that have not ended, and that have, were used last. What was known of those that
+/// are gone is in its row.
 struct MemberRow {
     membership: membership::Model,
-    used_at: Option<i64>,
+    used: [Option<i64>; 2],
 }
 
 impl FromQueryResult for MemberRow {
     fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
         let membership = membership::Model::from_query_result(row, prefix)?;
-        Ok(Self { membership, used_at: row.try_get(prefix, USED_AT)? })
+        Ok(Self { membership, used: [row.try_get(prefix, USED_AT)?, row.try_get(prefix, ENDED_USED_AT)?] })
     }
 }
 
@@ -406,7 +429,7 @@ impl MemberRow {
             state: if row.removed_at.is_some() { UserState::Removed } else { UserState::Active },
             join_time: Timestamp::from_micros(row.joined_at),
             remove_time: row.removed_at.map(Timestamp::from_micros),
-            last_seen_time: Ord::max(row.last_seen_at, self.used_at).map(Timestamp::from_micros),
+            last_seen_time: self.used.into_iter().fold(row.last_seen_at, Ord::max).map(Timestamp::from_micros),
         })
     }
 }

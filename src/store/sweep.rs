@@ -138,7 +138,7 @@ impl Write {
             .inner_join(membership::Entity, stands_on_membership())
             .and_where(Expr::col((session::Entity, end)).lt(before))
             .limit(batch)
-            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+            .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked)
             .take();
         let rows = self.txn.query_all(&which).await.map_err(refused)?;
         let keys = rows.iter().map(|row| row.try_get_by_index(0)).collect::<std::result::Result<Vec<i64>, _>>();

@@ -364,7 +364,12 @@ fn indexes() -> Vec<IndexCreateStatement> {
             .take(),
         index("session_by_sign_in", "session", &["sign_in_id"]),
         // Where the roles of sessions follow from those of memberships, and the last use of a membership from its sessions.
-        index("session_by_membership", "session", &["workspace_id", "user_id", "role"]),
+        index("session_by_membership", "session", &["workspace_id", "user_id", "role"])
+            .cond_where(Expr::col("role").is_not_null())
+            .take(),
+        index("session_ended_by_membership", "session", &["workspace_id", "user_id", "ended_at"])
+            .cond_where(Expr::col("ended_at").is_not_null())
+            .take(),
         // What has no end is left out of the indexes of ends, or SQLite looks for what is live in them.
         index("session_by_end", "session", &["ended_at"]).cond_where(Expr::col("ended_at").is_not_null()).take(),
         index("session_by_expiry", "session", &["expires_at"]),

@@ -127,7 +127,7 @@ async fn the_last_use_stays_with_the_member_when_the_session_has_ended_or_is_swe
     world.app.sweep().await.unwrap();
     assert_eq!(outside.number("SELECT count(*) FROM session").await, 1);
     assert_eq!(seen(&owner).await, [at; 3]);
-    // Who comes back begins anew.
+    // Who comes back is seen when they do.
     world.join(&owner, &people[1].email, Role::Agent).await;
     assert_eq!(seen(&owner).await, [at, world.clock.now().as_micros() / 1_000_000, at]);
 }

@@ -239,7 +239,9 @@ async fn upkeep(book: &mut Book, scene: &Scene, owner: &Seat) {
     tx.commit().await.unwrap();
 
     // Of what is swept together with what stands on it there has to be something.
-    scene.seat(owner.workspace, "late@acme.example", Role::Agent).await;
+    for late in ["late@acme.example", "later@acme.example"] {
+        scene.seat(owner.workspace, late, Role::Agent).await;
+    }
     let mut tx = scene.system(NOW.plus(DAY * 100)).await;
     let limits = SweepLimits {
         ended_sessions: Duration::ZERO,
