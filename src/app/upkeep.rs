@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use crate::authz::SessionCaller;
 use crate::clock::Timestamp;
-use crate::crypto::TokenKey;
 use crate::error::{Error, Result};
-use crate::model::ServiceKeyId;
+use crate::model::{ServiceKeyId, TokenKey};
 use crate::store::{SweepKind, SweepLimits, Write};
 
 use super::{App, retrying};

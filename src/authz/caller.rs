@@ -1,9 +1,10 @@
 //! Who makes a call.
 
 use crate::clock::Timestamp;
-use crate::crypto::TokenKey;
 use crate::error::{Error, Reason, Result};
-use crate::model::{AuditActor, FRESH_AUTHENTICATION, Role, ServiceKeyId, SessionId, SignInId, UserId, WorkspaceId};
+use crate::model::{
+    AuditActor, FRESH_AUTHENTICATION, Role, ServiceKeyId, SessionId, SignInId, TokenKey, UserId, WorkspaceId,
+};
 
 use super::ServiceScope;
 

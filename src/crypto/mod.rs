@@ -10,4 +10,4 @@ mod token;
 pub use keyed_hash::keyed_hash;
 pub use password::{PasswordPolicy, Passwords};
 pub use random::{new_key, new_user_id, new_uuid, random_fraction};
-pub use token::{MintedToken, TokenHash, TokenKey, TokenKind};
+pub use token::{MintedToken, TokenHash, TokenKind};

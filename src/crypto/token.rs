@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
 use super::random::fill;
+use crate::model::TokenKey;
 
 const SECRET_BYTES: usize = 32;
 /// 32 bytes in unpadded base64url.
@@ -75,11 +76,6 @@ impl TokenKind {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenHash([u8; 32]);
 
-/// What a session is found by: the first eight bytes of its token's hash. It proves nothing. Another token can have the
-/// same, if only by a chance of 1 in 2⁶⁴ for each pair, so whoever finds a session by it compares the hash.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TokenKey(i64);
-
 impl TokenHash {
     /// A hash that was stored.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
@@ -94,33 +90,16 @@ impl TokenHash {
         self.0.to_vec()
     }
 
+    /// What the session of this token is found by.
     pub fn key(&self) -> TokenKey {
         let [a, b, c, d, e, f, g, h, ..] = self.0;
-        TokenKey(i64::from_be_bytes([a, b, c, d, e, f, g, h]))
-    }
-}
-
-impl TokenKey {
-    /// As the database has it.
-    pub fn number(self) -> i64 {
-        self.0
-    }
-
-    /// A key that was stored.
-    pub fn from_number(number: i64) -> Self {
-        Self(number)
+        TokenKey::from_number(i64::from_be_bytes([a, b, c, d, e, f, g, h]))
     }
 }
 
 impl fmt::Debug for TokenHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TokenHash(…)")
-    }
-}
-
-impl fmt::Debug for TokenKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TokenKey(…)")
     }
 }
 

@@ -1,5 +1,6 @@
 //! Sessions: a sign-in in one workspace.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -27,6 +28,29 @@ pub struct Session {
     /// When the password was given last in this sign-in.
     pub authenticate_time: Timestamp,
     pub peer: Peer,
+}
+
+/// What a session is found by: the first eight bytes of its token's hash. It proves nothing. Another token can have the
+/// same, if only by a chance of 1 in 2⁶⁴ for each pair, so whoever finds a session by it compares the hash.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TokenKey(i64);
+
+impl TokenKey {
+    /// As the database has it.
+    pub fn number(self) -> i64 {
+        self.0
+    }
+
+    /// A key that was stored, or is to be.
+    pub fn from_number(number: i64) -> Self {
+        Self(number)
+    }
+}
+
+impl fmt::Debug for TokenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenKey(…)")
+    }
 }
 
 /// How long sessions live.

@@ -22,6 +22,7 @@ mod entity;
 mod error;
 mod invitations;
 mod keyset;
+mod last_use;
 mod links;
 mod memberships;
 mod migration;

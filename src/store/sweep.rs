@@ -15,7 +15,7 @@ use super::entity::{
     session, throttle,
 };
 use super::error::refused;
-use super::memberships::stands_on_membership;
+use super::last_use::stands_on_membership;
 use super::requests::REQUEST_MEMORY;
 
 /// How long things stay after they have served their purpose, and how many rows of each kind go at once.

@@ -9,9 +9,8 @@ use sea_orm::sea_query::{
 use sea_orm::{ConnectionTrait, EntityTrait, QueryResult, TryGetable};
 
 use crate::clock::Timestamp;
-use crate::crypto::TokenKey;
 use crate::error::Result;
-use crate::model::ServiceKeyId;
+use crate::model::{ServiceKeyId, TokenKey};
 
 use super::Write;
 use super::entity::{service_key, session};

@@ -5,9 +5,8 @@ use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult};
 
 use crate::authz::{KeyCaller, SessionCaller};
 use crate::clock::Timestamp;
-use crate::crypto::TokenKey;
 use crate::error::Result;
-use crate::model::{ServiceKeyId, SessionId, SignInId, UserId, WorkspaceId};
+use crate::model::{ServiceKeyId, SessionId, SignInId, TokenKey, UserId, WorkspaceId};
 
 use crate::store::entity::{membership, service_key, session};
 use crate::store::error::{corrupt, refused};
