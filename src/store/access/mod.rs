@@ -164,8 +164,8 @@ impl Store {
     }
 }
 
-/// What both databases say of a session. It was found by the beginning of its token's hash, so it may be another's than
-/// who was asked about.
+/// What both databases say of a session. It was found by the beginning of its token's hash: it answers the question about
+/// `token`, its own, which may be another than was asked.
 struct SessionRow {
     token: TokenHash,
     id: Uuid,
