@@ -1,10 +1,11 @@
 //! What is asked about together is answered together.
 
-use rolecall::crypto::TokenHash;
+use rolecall::crypto::{TokenHash, TokenKind};
 use rolecall::error::Reason;
 use rolecall::model::Role;
 use rolecall::store::{Question, SessionState};
 
+use super::SECOND;
 use super::scene::{LIFETIME, NOW, Scene, Seat, new_session};
 
 /// How often the two change places.
@@ -89,4 +90,33 @@ async fn a_session_is_not_begun_in_the_place_of_another_whose_hash_begins_as_its
         panic!("the session that was there is gone");
     };
     assert_eq!(caller.session_id, owner.session);
+}
+
+/// Of a member's sessions that ended so many are looked at.
+const MOST_ENDED: u32 = 100;
+
+#[tokio::test]
+async fn of_many_sessions_that_ended_those_that_ended_last_tell_when_a_member_was_seen() {
+    let scene = Scene::set().await;
+    let owner = scene.workspace("owner@acme.example").await;
+    let mut keys = Vec::new();
+    for number in 1..=MOST_ENDED + 1 {
+        let now = NOW.plus(SECOND * number);
+        let new = new_session(owner.workspace, owner.user, Role::Owner, TokenKind::Session.mint().hash);
+        let mut tx = scene.system(now).await;
+        tx.insert_session(&new, LIFETIME).await.unwrap();
+        keys.push(new.token.key());
+        tx.touch_sessions(&[(new.token.key(), now)]).await.unwrap();
+        tx.end_sign_in(owner.user, new.session.sign_in_id, LIFETIME, true).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let seen = async || scene.store.member(owner.workspace, owner.user).await.unwrap().last_seen_time;
+    let last = NOW.plus(SECOND * (MOST_ENDED + 1));
+    assert_eq!(seen().await, Some(last));
+    for (key, after) in [(keys[0], last), (keys[1], last.plus(SECOND))] {
+        let mut tx = scene.system(last).await;
+        tx.touch_sessions(&[(key, last.plus(SECOND))]).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(seen().await, Some(after));
+    }
 }
