@@ -13,7 +13,7 @@ use rolecall::crypto::TokenHash;
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
-use crate::Result;
+use crate::{Place, Result};
 
 pub const WORKSPACES: u64 = 100_000;
 /// People in one workspace more, the one with the number [`WORKSPACES`].
@@ -139,6 +139,56 @@ fn sessions(kind: Kind, sessions: u64, now: i64, numbers: &str) -> String {
         kind.id(2, &user),
         kind.id(1, &workspace),
         now + 14 * DAY,
+    )
+}
+
+/// Sessions of those whom a list of `page` of the crowd begins and ends with: each has one that stands and signed in every
+/// day of three weeks before.
+pub async fn plant_sessions_of_crowd(place: &Place, page: u64) -> Result<()> {
+    match &place.cluster {
+        Some(cluster) => {
+            let mut connection = PgConnection::connect(&cluster.superuser_url("rolecall")).await?;
+            let sql = sessions_of_crowd(Kind::Postgres, now(), page);
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await?;
+            sqlx::raw_sql("VACUUM ANALYZE session").execute(&mut connection).await?;
+            Ok(connection.close().await?)
+        }
+        None => {
+            let mut connection = SqliteConnection::connect(&place.url).await?;
+            let sql = sessions_of_crowd(Kind::Sqlite, now(), page);
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await?;
+            Ok(connection.close().await?)
+        }
+    }
+}
+
+fn sessions_of_crowd(kind: Kind, now: i64, page: u64) -> String {
+    let (key, id, hash) = match kind {
+        Kind::Sqlite => ("random()", "randomblob(16)", "randomblob(32)"),
+        Kind::Postgres => (
+            "('x' || left(replace(gen_random_uuid()::text, '-', ''), 16))::bit(64)::bigint",
+            "gen_random_uuid()",
+            "sha256(gen_random_uuid()::text::bytea)",
+        ),
+    };
+    let crowd = kind.id(1, &WORKSPACES.to_string());
+    let some = |order: &str| {
+        format!(
+            "SELECT * FROM (SELECT user_id, workspace_id, role FROM membership WHERE workspace_id = {crowd}
+             ORDER BY email {order} LIMIT {page}) AS {order}ending"
+        )
+    };
+    format!(
+        "INSERT INTO session (token_key, id, token_hash, sign_in_id, user_id, workspace_id, created_at, last_used_at, expires_at,
+             authenticated_at, role, ended_at, signed_out, user_agent, client_address)
+         SELECT {key}, {id}, {hash}, {id}, m.user_id, m.workspace_id, {now} - n * {DAY}, {now} - n * {DAY}, {} - n * {DAY},
+             {now} - n * {DAY}, CASE WHEN n = 0 THEN m.role END, CASE WHEN n > 0 THEN {now} - n * {DAY} + {HOUR} END,
+             FALSE, 'bench', '127.0.0.1'
+         FROM ({} UNION ALL {}) AS m CROSS JOIN {}",
+        now + 14 * DAY,
+        some("asc"),
+        some("desc"),
+        kind.numbers(0, 22),
     )
 }
 

@@ -137,7 +137,8 @@ async fn sign_in_for(call: Call, address: String, time: Duration) -> Result<Stor
                     password: seed::PASSWORD.to_owned(),
                     ..Default::default()
                 });
-                let from = format!("10.{}.{}.{}", who >> 16 & 255, who >> 8 & 255, who & 255);
+                // From a network of their own: of more than a hundred at once of one network some are sent away.
+                let from = format!("10.{}.{}.{}", who >> 8 & 255, who & 255, who >> 16 & 255);
                 request.metadata_mut().insert("rolecall-client-address", from.parse()?);
                 let begin = Instant::now();
                 let done = match call {

@@ -43,7 +43,7 @@ impl Write {
         let row: Option<(uuid::Uuid, String, i32)> = user::Entity::find()
             .select_only()
             .columns([user::Column::Id, user::Column::Email, user::Column::ResetIssue])
-            .filter(Expr::col(user::Column::Id).eq(nearest(email)))
+            .filter(Expr::col(user::Column::Email).eq(nearest(email)))
             .into_tuple()
             .one(&self.txn)
             .await

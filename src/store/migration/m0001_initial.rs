@@ -27,7 +27,7 @@ impl MigrationTrait for Migration {
         for table in [known_device(), throttle(), secret(db)] {
             manager.create_table(table).await?;
         }
-        for index in indexes() {
+        for index in indexes(db) {
             manager.create_index(index).await?;
         }
         if db == DatabaseBackend::Sqlite {
@@ -352,7 +352,13 @@ fn index(name: &'static str, table: &'static str, columns: &[&'static str]) -> I
     index
 }
 
-fn indexes() -> Vec<IndexCreateStatement> {
+fn indexes(db: DatabaseBackend) -> Vec<IndexCreateStatement> {
+    // On SQLite each ended session would be looked up on a page of its own for when it was used. On PostgreSQL a time that is
+    // in an index cannot change on its page, and that of a session which has not ended changes often.
+    let ended: &[&str] = match db {
+        DatabaseBackend::Sqlite => &["workspace_id", "user_id", "ended_at", "last_used_at"],
+        _ => &["workspace_id", "user_id", "ended_at"],
+    };
     let open = || Expr::col("accepted_at").is_null().and(Expr::col("canceled_at").is_null());
     vec![
         // `bootstrap --if-absent` looks a workspace up by name.
@@ -367,9 +373,7 @@ fn indexes() -> Vec<IndexCreateStatement> {
         index("session_by_membership", "session", &["workspace_id", "user_id", "role"])
             .cond_where(Expr::col("role").is_not_null())
             .take(),
-        index("session_ended_by_membership", "session", &["workspace_id", "user_id", "ended_at"])
-            .cond_where(Expr::col("ended_at").is_not_null())
-            .take(),
+        index("session_ended_by_membership", "session", ended).cond_where(Expr::col("ended_at").is_not_null()).take(),
         // What has no end is left out of the indexes of ends, or SQLite looks for what is live in them.
         index("session_by_end", "session", &["ended_at"]).cond_where(Expr::col("ended_at").is_not_null()).take(),
         index("session_by_expiry", "session", &["expires_at"]),

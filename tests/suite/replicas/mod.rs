@@ -5,5 +5,6 @@ mod outbox;
 mod revocation;
 mod server;
 mod starting;
+mod sweeping;
 
 pub use server::{Server, number_from};
