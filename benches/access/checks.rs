@@ -8,7 +8,7 @@ use crate::report::{Line, Report};
 use crate::server::Server;
 use crate::{Place, Result, bare, usage};
 
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 const TIME: Duration = Duration::from_millis(1_500);
 /// Calls in flight, and over how many connections.
 const LEVELS: [(usize, usize); 3] = [(1, 1), (64, 8), (256, 8)];

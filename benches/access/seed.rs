@@ -142,8 +142,8 @@ fn sessions(kind: Kind, sessions: u64, now: i64, numbers: &str) -> String {
     )
 }
 
-/// Sessions of those whom a list of `page` of the crowd begins and ends with: each has one that stands and signed in every
-/// day of three weeks before.
+/// Sessions of those whom a list of `page` of the crowd begins and ends with. They sign in every day, and never out: each has
+/// one session that stands and those of the week before, which ended when the next began.
 pub async fn plant_sessions_of_crowd(place: &Place, page: u64) -> Result<()> {
     match &place.cluster {
         Some(cluster) => {
@@ -182,13 +182,13 @@ fn sessions_of_crowd(kind: Kind, now: i64, page: u64) -> String {
         "INSERT INTO session (token_key, id, token_hash, sign_in_id, user_id, workspace_id, created_at, last_used_at, expires_at,
              authenticated_at, role, ended_at, signed_out, user_agent, client_address)
          SELECT {key}, {id}, {hash}, {id}, m.user_id, m.workspace_id, {now} - n * {DAY}, {now} - n * {DAY}, {} - n * {DAY},
-             {now} - n * {DAY}, CASE WHEN n = 0 THEN m.role END, CASE WHEN n > 0 THEN {now} - n * {DAY} + {HOUR} END,
+             {now} - n * {DAY}, CASE WHEN n = 0 THEN m.role END, CASE WHEN n > 0 THEN {now} - (n - 1) * {DAY} END,
              FALSE, 'bench', '127.0.0.1'
          FROM ({} UNION ALL {}) AS m CROSS JOIN {}",
         now + 14 * DAY,
         some("asc"),
         some("desc"),
-        kind.numbers(0, 22),
+        kind.numbers(0, 8),
     )
 }
 

@@ -27,7 +27,7 @@ const CONNECTIONS: usize = 10;
 const CHECKING: Duration = Duration::from_secs(6);
 const IN_FLIGHT: usize = 8;
 /// Of sign-ins beside bare hashes.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 /// The priority of the service's own threads for passwords.
 const NICE: i32 = 10;
 

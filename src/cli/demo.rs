@@ -2,6 +2,8 @@
 //!
 //! The people in it come in as everybody does: invited, mailed, accepted. The e-mails lie in a folder as files.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,7 +39,8 @@ impl Demo {
         if !self.grpc_listen.ip().is_loopback() {
             return Err(Failure::Usage("--grpc-listen: the demo listens on loopback only".to_owned()));
         }
-        let folder = tempfile::Builder::new().prefix("rolecall-demo-").tempdir()?;
+        let private = Permissions::from_mode(0o700);
+        let folder = tempfile::Builder::new().prefix("rolecall-demo-").permissions(private).tempdir()?;
         let mail = folder.path().join("mail");
         let service = Service::open(config(&self, folder.path(), &mail)).await?;
         let (app, address) = (service.app.clone(), service.address);

@@ -84,6 +84,12 @@ impl Create {
             ));
         }
         let workspace = self.workspace.as_deref().map(workspace_id).transpose()?;
+        if workspace.is_some() && self.scopes.contains(&ServiceScope::ProvisionWorkspaces) {
+            return Err(Failure::Usage(
+                "--scope: provision-workspaces is for a key that is bound to no workspace; leave out --workspace"
+                    .to_owned(),
+            ));
+        }
         let (app, store) = match workspace {
             Some(_) => operator_app_on_existing(&self.database, LinkConfig::default()).await?,
             None => operator_app(&self.database, LinkConfig::default()).await?,

@@ -58,6 +58,12 @@ impl GrpcConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.tls.validate()?;
         self.limits.validate()?;
+        if !(Duration::from_millis(10)..=Duration::from_secs(60 * 60)).contains(&self.max_call_time) {
+            return Err(ConfigError::new("--max-call-time", "must be from 10ms to 1h"));
+        }
+        if self.max_calls_in_flight == 0 {
+            return Err(ConfigError::new("--max-calls-in-flight", "must be at least 1"));
+        }
         if self.tls.enabled() && self.insecure_plaintext {
             return Err(ConfigError::new("--insecure-plaintext", "contradicts --tls-cert"));
         }

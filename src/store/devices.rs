@@ -47,7 +47,7 @@ impl Write {
             .select_only()
             .column_as(D::TokenHash.count(), "others")
             .filter(D::UserId.eq(user.uuid()));
-        let others = inserted(&self.txn, known_device::Entity::insert(row), others).await.map_err(refused)?;
+        let [others] = inserted(&self.txn, known_device::Entity::insert(row), [others]).await.map_err(refused)?;
         if others < MAX_DEVICES {
             return Ok(());
         }

@@ -238,14 +238,17 @@ async fn updated<E: EntityTrait>(txn: &DatabaseTransaction, update: UpdateMany<E
     row.map(|row| E::Model::from_query_result(&row, "").map_err(refused)).transpose()
 }
 
-/// Inserts one row. Answers how many `others` counts, with that row (SQLite) or without it.
-async fn inserted<E: EntityTrait, A: ActiveModelTrait<Entity = E>>(
+/// Inserts one row. Answers what each of `counts` is, with that row (SQLite) or without it.
+async fn inserted<E: EntityTrait, A: ActiveModelTrait<Entity = E>, const COUNTS: usize>(
     txn: &DatabaseTransaction,
     insert: Insert<A>,
-    others: Select<E>,
-) -> std::result::Result<u64, DbErr> {
-    let count = Query::returning().expr(Expr::from(others.into_query()));
-    let row = txn.query_one(&insert.into_query().returning(count).take()).await?.ok_or(DbErr::RecordNotInserted)?;
-    let count: i64 = row.try_get_by_index(0)?;
-    Ok(count.unsigned_abs())
+    counts: [Select<E>; COUNTS],
+) -> std::result::Result<[u64; COUNTS], DbErr> {
+    let counts = Query::returning().exprs(counts.map(|count| Expr::from(count.into_query())));
+    let row = txn.query_one(&insert.into_query().returning(counts).take()).await?.ok_or(DbErr::RecordNotInserted)?;
+    let mut answer = [0; COUNTS];
+    for (index, count) in answer.iter_mut().enumerate() {
+        *count = row.try_get_by_index::<i64>(index)?.unsigned_abs();
+    }
+    Ok(answer)
 }

@@ -1,6 +1,6 @@
 //! Sessions. They are ended by a mark and swept later, so that ending one twice is known to be that.
 
-use sea_orm::sea_query::{Cond, Condition, Expr};
+use sea_orm::sea_query::{Cond, Condition, Expr, ExprTrait, Func};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr,
 };
@@ -60,7 +60,8 @@ impl Store {
 }
 
 impl Write {
-    /// Begins a session. The user's row is locked. If the user then has more than the most sessions, the oldest end.
+    /// Begins a session. The user's row is locked. If the user then has more than the most sessions, the oldest end. Those
+    /// that time has ended are marked as ended, so that a user never has more than the most that are not.
     pub async fn insert_session(&mut self, new: &NewSession, lifetime: SessionLifetime) -> Result<()> {
         let session = &new.session;
         let row = session::ActiveModel {
@@ -80,18 +81,19 @@ impl Write {
             user_agent: Set(session.peer.user_agent.clone()),
             client_address: Set(session.peer.address.map(|address| address.to_string()).unwrap_or_default()),
         };
-        let others = session::Entity::find()
-            .select_only()
-            .column_as(S::Id.count(), "others")
-            .filter(S::UserId.eq(session.user_id.uuid()))
-            .filter(live(lifetime, self.op.now));
-        let inserted = inserted(&self.txn, session::Entity::insert(row), others).await;
-        let others = inserted.map_err(|error| match error.sql_err() {
+        let unended = Cond::all().add(S::UserId.eq(session.user_id.uuid())).add(S::Role.is_not_null());
+        let count = || session::Entity::find().select_only().column_as(S::Id.count(), "count").filter(unended.clone());
+        let counts = [count(), count().filter(live(lifetime, self.op.now))];
+        let inserted = inserted(&self.txn, session::Entity::insert(row), counts).await;
+        let [all, live] = inserted.map_err(|error| match error.sql_err() {
             // The membership has another role by now, or has ended.
             Some(SqlErr::ForeignKeyConstraintViolation(_)) => Error::new(Reason::Conflict).caused_by(error),
             _ => refused(error),
         })?;
-        if others < MAX_SESSIONS_PER_USER { Ok(()) } else { self.end_surplus_sessions(session.user_id, lifetime).await }
+        if live >= MAX_SESSIONS_PER_USER {
+            self.end_surplus_sessions(session.user_id, lifetime).await?;
+        }
+        if all > live { self.mark_dead(unended, lifetime, false).await } else { Ok(()) }
     }
 
     async fn end_surplus_sessions(&mut self, user: UserId, lifetime: SessionLifetime) -> Result<()> {
@@ -166,8 +168,7 @@ impl Write {
         Ok(())
     }
 
-    /// Those that time has ended already are marked as well, so that no other setting or clock can revive them; they just
-    /// do not count.
+    /// Those that time has ended already are marked as well; they just do not count.
     async fn end_counting_live(
         &mut self,
         which: Condition,
@@ -175,13 +176,31 @@ impl Write {
         by_sign_out: bool,
     ) -> Result<u64> {
         let ended = self.end(which.clone().add(live(lifetime, self.op.now)), by_sign_out).await?;
-        self.end(which, by_sign_out).await?;
+        self.mark_dead(which, lifetime, by_sign_out).await?;
         Ok(ended)
     }
 
+    /// Marks what time has ended, so that no other setting or clock can revive it. It ended
+    /// when it did: what ends by somebody's will at the same moment ends after it.
+    async fn mark_dead(&mut self, which: Condition, lifetime: SessionLifetime, by_sign_out: bool) -> Result<()> {
+        let now = self.op.now;
+        let idle = now.as_micros().saturating_sub(now.minus(lifetime.idle).as_micros());
+        let end = Func::least([
+            Expr::col(S::ExpiresAt),
+            ExprTrait::add(Expr::col(S::LastUsedAt), idle),
+            Expr::value(now.as_micros()),
+        ]);
+        self.end_at(end.into(), which.add(live(lifetime, now).not()), by_sign_out).await?;
+        Ok(())
+    }
+
     async fn end(&mut self, which: Condition, by_sign_out: bool) -> Result<u64> {
+        self.end_at(Expr::value(self.op.now.as_micros()), which, by_sign_out).await
+    }
+
+    async fn end_at(&mut self, end: Expr, which: Condition, by_sign_out: bool) -> Result<u64> {
         let ended = session::Entity::update_many()
-            .col_expr(S::EndedAt, Expr::value(self.op.now.as_micros()))
+            .col_expr(S::EndedAt, end)
             .col_expr(S::Role, Expr::value(None::<i16>))
             .col_expr(S::SignedOut, Expr::value(by_sign_out))
             .filter(which)

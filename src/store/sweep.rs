@@ -35,8 +35,8 @@ pub struct SweepLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SweepKind {
     EndedSessions,
-    /// Those that died of disuse too: they end at the latest when they expire. (An index of when they were used last
-    /// would have to be changed whenever one is.)
+    /// Those that died of disuse too, and whose user did not come back since: they end at the latest when they expire. (An
+    /// index of when such were used last would have to be changed whenever one is.)
     ExpiredSessions,
     Links,
     Resets,

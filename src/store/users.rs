@@ -108,10 +108,12 @@ impl SubjectRow {
 /// An address that has an account, or the next one that has, after the last the first.
 ///
 /// What is asked by strangers reads that account and forgets it if it is another's. To read nothing for an unknown address
-/// would take less time, by enough for a clock to tell who has an account.
+/// would take less time, by enough for a clock to tell who has an account. Past the last address the first is looked for
+/// too: that can tell where the last one is in the order, and not who has an account.
 pub(super) fn nearest(email: &EmailAddress) -> Expr {
     use user::Column as U;
-    // Not by a limit: PostgreSQL plans a statement whose limit is a parameter anew each time, which takes longer than this.
+    // Not by order and limit: PostgreSQL expects an unknown limit to be a tenth of the rows, here of all accounts, and rather
+    // plans the statement anew each time than for any limit, which takes longer than to find the rows.
     let first = || Query::select().expr(Func::min(Expr::col(U::Email))).from(user::Entity).take();
     let next = first().and_where(Expr::col(U::Email).gte(email.as_str())).take();
     Func::coalesce([Expr::from(next), Expr::from(first())]).into()

@@ -46,6 +46,8 @@ fn what_cannot_be_served_is_one_clear_line() {
     one_line(&mail(&format!("file:{}/mail", at("file").display())), 1, "--mail-url");
     one_line(&run(&good, &serve(&["--setup-url", "https://a.example/s"])), 2, "--setup-url");
     one_line(&run(&good, &["serve", "--grpc-listen", "0.0.0.0:0"]), 2, "--grpc-listen");
+    one_line(&run(&good, &serve(&["--max-call-time", "0s"])), 2, "--max-call-time");
+    one_line(&run(&good, &serve(&["--max-calls-in-flight", "0"])), 2, "--max-calls-in-flight");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     one_line(&run(&good, &["serve", "--mail-url", "file:m", "--grpc-listen", &address]), 1, "--grpc-listen");
@@ -68,6 +70,9 @@ fn a_service_key_is_printed_once_and_its_name_is_never_used_again() {
     assert!(run(&database, &["service-key", "list"]).1.contains("gateway\trevoked\t"));
     one_line(&run(&database, &create), 1, "used");
     one_line(&run(&database, &["service-key", "revoke", "nobody"]), 1, "no service key");
+    let workspace = "00000000-0000-7000-8000-000000000001";
+    let bound = ["service-key", "create", "b", "--scope", "provision-workspaces", "--workspace", workspace];
+    one_line(&run(&database, &bound), 2, "--scope");
 }
 
 #[test]

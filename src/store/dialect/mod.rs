@@ -1,4 +1,4 @@
-//! What differs between databases. The only `match` on the kind of database is in here.
+//! What differs between databases, but for the schema (`migration`).
 
 mod pooler;
 mod postgres;

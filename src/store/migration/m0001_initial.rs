@@ -353,8 +353,9 @@ fn index(name: &'static str, table: &'static str, columns: &[&'static str]) -> I
 }
 
 fn indexes(db: DatabaseBackend) -> Vec<IndexCreateStatement> {
-    // On SQLite each ended session would be looked up on a page of its own for when it was used. On PostgreSQL a time that is
-    // in an index cannot change on its page, and that of a session which has not ended changes often.
+    // On SQLite each ended session would be looked up on a page of its own for when it was used. On PostgreSQL a change of what
+    // any index holds is told to all of them, even where the row is in none of that index, and when a session was used that
+    // has not ended changes often.
     let ended: &[&str] = match db {
         DatabaseBackend::Sqlite => &["workspace_id", "user_id", "ended_at", "last_used_at"],
         _ => &["workspace_id", "user_id", "ended_at"],

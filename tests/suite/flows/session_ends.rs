@@ -162,6 +162,24 @@ async fn the_latest_use_of_several_sessions_counts_whichever_is_swept_first() {
 }
 
 #[tokio::test]
+async fn what_time_has_ended_is_marked_with_its_end_when_the_next_session_begins() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let outside = world.outside().await;
+    let rows = async |which: &str| outside.number(&format!("SELECT count(*) FROM session WHERE {which}")).await;
+    for _ in 0..12 {
+        world.wait(DAY + HOUR);
+        assert_eq!(rows("role IS NOT NULL").await, 1);
+        world.sign_in(&owner.email).await;
+    }
+    let in_time = format!("ended_at = last_used_at + {} AND NOT signed_out", DAY.as_micros());
+    assert_eq!((rows("role IS NOT NULL").await, rows(&in_time).await), (1, 12));
+    // They stay for a week from their end, as others do.
+    world.app.sweep().await.unwrap();
+    assert_eq!((rows("role IS NOT NULL").await, rows(&in_time).await), (1, 7));
+}
+
+#[tokio::test]
 async fn who_begins_a_session_is_seen_at_once() {
     let world = World::start().await;
     let owner = world.workspace("Acme", "owner@acme.example").await;

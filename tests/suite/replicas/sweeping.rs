@@ -40,6 +40,8 @@ async fn a_session_that_somebody_holds_or_whose_member_somebody_holds_is_swept_w
     outside.run("BEGIN").await;
     assert_eq!(outside.run(&held("session", &people[0].user_id)).await, 1);
     assert_eq!(outside.run(&held("membership", &people[1].user_id)).await, 1);
+    // What refers to a membership, as a session that begins does, is in nobody's way.
+    assert_eq!(outside.run(&held("membership", &people[2].user_id).replace("FOR UPDATE", "FOR KEY SHARE")).await, 1);
     assert_eq!(sessions_swept(&world).await, Some(1));
     outside.run("ROLLBACK").await;
     assert_eq!(sessions_swept(&world).await, Some(2));

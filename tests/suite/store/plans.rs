@@ -11,11 +11,11 @@ use rolecall::config::Quota;
 use rolecall::crypto::{TokenKind, new_user_id, new_uuid};
 use rolecall::model::{
     AuditAction, AuditFilter, INVITATION_LIFETIME, InvitationId, InvitationState, MAX_SESSIONS_PER_USER, PageRequest,
-    Position, Role, WorkspaceId,
+    Position, Role, Session, WorkspaceId,
 };
 use rolecall::store::{
-    EmailSubject, InvitationFilter, MemberFilter, NewInvitation, Question, RequestKey, Settlement, SweepKind,
-    SweepLimits,
+    EmailSubject, InvitationFilter, MemberFilter, NewInvitation, NewSession, Question, RequestKey, Settlement,
+    SweepKind, SweepLimits,
 };
 
 use super::scene::{LIFETIME, NOW, Scene, Seat, address, name, new_session};
@@ -149,6 +149,11 @@ async fn sessions(book: &mut Book, scene: &Scene, owner: &Seat) {
     }
     let device = TokenKind::KnownDevice.mint().hash;
     book.add("a device over the most", tx.insert_known_device(device, owner.user, NOW.plus(DAY))).await;
+    tx.insert_session(&new(), LIFETIME).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = scene.system(NOW.plus(2 * DAY)).await;
+    let late = NewSession { session: Session { last_used_time: NOW.plus(2 * DAY), ..new().session }, ..new() };
+    book.add("a session after others that time has ended", tx.insert_session(&late, LIFETIME)).await;
     tx.commit().await.unwrap();
     book.add("a known device", scene.store.is_known_device(device, owner.user, NOW)).await;
 }
@@ -226,6 +231,7 @@ async fn upkeep(book: &mut Book, scene: &Scene, owner: &Seat) {
     tx.enqueue_email(&owner.account.email, subject).await.unwrap();
     let reset = TokenKind::PasswordReset.mint().hash;
     tx.insert_reset_link(reset, owner.user, 0, NOW.plus(DAY)).await.unwrap();
+    book.add("whose reset is asked for", tx.reset_issue_by_email(&owner.account.email)).await;
     tx.commit().await.unwrap();
     book.add("a reset by its link", scene.store.reset_link(reset, NOW)).await;
     book.add("the next e-mail", scene.store.next_email_due()).await;
