@@ -86,7 +86,7 @@ impl Create {
         let workspace = self.workspace.as_deref().map(workspace_id).transpose()?;
         if workspace.is_some() && self.scopes.contains(&ServiceScope::ProvisionWorkspaces) {
             return Err(Failure::Usage(
-                "--scope: provision-workspaces is for a key that is bound to no workspace; leave out --workspace"
+                "--scope: provision-workspaces is for a key that is bound to no workspace; leave out --workspace (ROLECALL_WORKSPACE)"
                     .to_owned(),
             ));
         }

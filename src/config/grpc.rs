@@ -24,7 +24,7 @@ pub struct GrpcConfig {
     #[arg(long, env = "ROLECALL_NO_REFLECTION")]
     pub no_reflection: bool,
 
-    /// The longest that a call may take; a sooner grpc-timeout of the caller counts
+    /// The longest that a call may take, from 100ms to 1h; a sooner grpc-timeout of the caller counts
     #[arg(long, env = "ROLECALL_MAX_CALL_TIME", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     pub max_call_time: Duration,
 
@@ -58,8 +58,8 @@ impl GrpcConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.tls.validate()?;
         self.limits.validate()?;
-        if !(Duration::from_millis(10)..=Duration::from_secs(60 * 60)).contains(&self.max_call_time) {
-            return Err(ConfigError::new("--max-call-time", "must be from 10ms to 1h"));
+        if !(Duration::from_millis(100)..=Duration::from_secs(60 * 60)).contains(&self.max_call_time) {
+            return Err(ConfigError::new("--max-call-time", "must be from 100ms to 1h"));
         }
         if self.max_calls_in_flight == 0 {
             return Err(ConfigError::new("--max-calls-in-flight", "must be at least 1"));

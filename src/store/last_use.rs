@@ -50,7 +50,7 @@ impl Write {
 /// Memberships, each with when a session on it was used last.
 ///
 /// However many sessions there are, few are looked at: those that are not marked as ended, of which a user has
-/// [`crate::model::MAX_SESSIONS_PER_USER`] at the most, and those that ended last. So of a hundred that end without use
+/// not many more than [`crate::model::MAX_SESSIONS_PER_USER`], and those that ended last. So of a hundred that end without use
 /// after the one that was used last, none may know it.
 pub(super) fn with_latest_use() -> Select<membership::Entity> {
     let of_session = |column: S| Expr::col((session::Entity, column));

@@ -1,6 +1,8 @@
 //! Sessions. They are ended by a mark and swept later, so that ending one twice is known to be that.
 
-use sea_orm::sea_query::{Cond, Condition, Expr, ExprTrait, Func};
+use std::time::Duration;
+
+use sea_orm::sea_query::{Cond, Condition, Expr};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr,
 };
@@ -18,6 +20,10 @@ use super::error::refused;
 use super::{Store, Write, inserted, keyset, memberships};
 
 use session::Column as S;
+
+/// What time ended less long ago may have been used since, by a call that is still in work or whose use is not written down
+/// yet, and then it has not ended.
+const DOUBT: Duration = Duration::from_secs(60 * 60);
 
 /// A session to begin.
 #[derive(Clone, Debug)]
@@ -61,7 +67,7 @@ impl Store {
 
 impl Write {
     /// Begins a session. The user's row is locked. If the user then has more than the most sessions, the oldest end. Those
-    /// that time has ended are marked as ended, so that a user never has more than the most that are not.
+    /// that time ended some while ago are marked as ended, so that not many more than the most are not.
     pub async fn insert_session(&mut self, new: &NewSession, lifetime: SessionLifetime) -> Result<()> {
         let session = &new.session;
         let row = session::ActiveModel {
@@ -83,9 +89,10 @@ impl Write {
         };
         let unended = Cond::all().add(S::UserId.eq(session.user_id.uuid())).add(S::Role.is_not_null());
         let count = || session::Entity::find().select_only().column_as(S::Id.count(), "count").filter(unended.clone());
-        let counts = [count(), count().filter(live(lifetime, self.op.now))];
+        let dead = live(lifetime, self.op.now.minus(DOUBT)).not();
+        let counts = [count().filter(live(lifetime, self.op.now)), count().filter(dead.clone())];
         let inserted = inserted(&self.txn, session::Entity::insert(row), counts).await;
-        let [all, live] = inserted.map_err(|error| match error.sql_err() {
+        let [live, long_dead] = inserted.map_err(|error| match error.sql_err() {
             // The membership has another role by now, or has ended.
             Some(SqlErr::ForeignKeyConstraintViolation(_)) => Error::new(Reason::Conflict).caused_by(error),
             _ => refused(error),
@@ -93,7 +100,7 @@ impl Write {
         if live >= MAX_SESSIONS_PER_USER {
             self.end_surplus_sessions(session.user_id, lifetime).await?;
         }
-        if all > live { self.mark_dead(unended, lifetime, false).await } else { Ok(()) }
+        if long_dead > 0 { self.mark_dead(unended.add(dead)).await } else { Ok(()) }
     }
 
     async fn end_surplus_sessions(&mut self, user: UserId, lifetime: SessionLifetime) -> Result<()> {
@@ -168,7 +175,7 @@ impl Write {
         Ok(())
     }
 
-    /// Those that time has ended already are marked as well; they just do not count.
+    /// Those that time has ended already are marked as well; they do not count, and nobody signed them out.
     async fn end_counting_live(
         &mut self,
         which: Condition,
@@ -176,31 +183,26 @@ impl Write {
         by_sign_out: bool,
     ) -> Result<u64> {
         let ended = self.end(which.clone().add(live(lifetime, self.op.now)), by_sign_out).await?;
-        self.mark_dead(which, lifetime, by_sign_out).await?;
+        self.mark_dead(which).await?;
         Ok(ended)
     }
 
-    /// Marks what time has ended, so that no other setting or clock can revive it. It ended
-    /// when it did: what ends by somebody's will at the same moment ends after it.
-    async fn mark_dead(&mut self, which: Condition, lifetime: SessionLifetime, by_sign_out: bool) -> Result<()> {
-        let now = self.op.now;
-        let idle = now.as_micros().saturating_sub(now.minus(lifetime.idle).as_micros());
-        let end = Func::least([
-            Expr::col(S::ExpiresAt),
-            ExprTrait::add(Expr::col(S::LastUsedAt), idle),
-            Expr::value(now.as_micros()),
-        ]);
-        self.end_at(end.into(), which.add(live(lifetime, now).not()), by_sign_out).await?;
+    /// Marks what time has ended, so that no other setting or clock can revive it. Of what ends at the same moment by
+    /// somebody's will it comes first.
+    async fn mark_dead(&mut self, which: Condition) -> Result<()> {
+        let end = self.op.now.minus(Duration::from_micros(1));
+        let marked = self.end_at(end, which, false).await?;
+        tracing::debug!(marked, "sessions that time had ended are marked");
         Ok(())
     }
 
     async fn end(&mut self, which: Condition, by_sign_out: bool) -> Result<u64> {
-        self.end_at(Expr::value(self.op.now.as_micros()), which, by_sign_out).await
+        self.end_at(self.op.now, which, by_sign_out).await
     }
 
-    async fn end_at(&mut self, end: Expr, which: Condition, by_sign_out: bool) -> Result<u64> {
+    async fn end_at(&mut self, end: Timestamp, which: Condition, by_sign_out: bool) -> Result<u64> {
         let ended = session::Entity::update_many()
-            .col_expr(S::EndedAt, end)
+            .col_expr(S::EndedAt, Expr::value(end.as_micros()))
             .col_expr(S::Role, Expr::value(None::<i16>))
             .col_expr(S::SignedOut, Expr::value(by_sign_out))
             .filter(which)

@@ -46,7 +46,7 @@ fn what_cannot_be_served_is_one_clear_line() {
     one_line(&mail(&format!("file:{}/mail", at("file").display())), 1, "--mail-url");
     one_line(&run(&good, &serve(&["--setup-url", "https://a.example/s"])), 2, "--setup-url");
     one_line(&run(&good, &["serve", "--grpc-listen", "0.0.0.0:0"]), 2, "--grpc-listen");
-    one_line(&run(&good, &serve(&["--max-call-time", "0s"])), 2, "--max-call-time");
+    one_line(&run(&good, &serve(&["--max-call-time", "99ms"])), 2, "--max-call-time");
     one_line(&run(&good, &serve(&["--max-calls-in-flight", "0"])), 2, "--max-calls-in-flight");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

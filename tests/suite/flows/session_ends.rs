@@ -162,21 +162,54 @@ async fn the_latest_use_of_several_sessions_counts_whichever_is_swept_first() {
 }
 
 #[tokio::test]
-async fn what_time_has_ended_is_marked_with_its_end_when_the_next_session_begins() {
+async fn what_time_has_ended_is_marked_when_the_next_session_begins() {
     let world = World::start().await;
     let owner = world.workspace("Acme", "owner@acme.example").await;
     let outside = world.outside().await;
     let rows = async |which: &str| outside.number(&format!("SELECT count(*) FROM session WHERE {which}")).await;
     for _ in 0..12 {
-        world.wait(DAY + HOUR);
+        world.wait(DAY + 2 * HOUR);
         assert_eq!(rows("role IS NOT NULL").await, 1);
         world.sign_in(&owner.email).await;
     }
-    let in_time = format!("ended_at = last_used_at + {} AND NOT signed_out", DAY.as_micros());
-    assert_eq!((rows("role IS NOT NULL").await, rows(&in_time).await), (1, 12));
-    // They stay for a week from their end, as others do.
+    let marked = "ended_at IS NOT NULL AND NOT signed_out";
+    assert_eq!((rows("role IS NOT NULL").await, rows(marked).await), (1, 12));
+    // They stay for a week, as others do.
     world.app.sweep().await.unwrap();
-    assert_eq!((rows("role IS NOT NULL").await, rows(&in_time).await), (1, 7));
+    assert_eq!((rows("role IS NOT NULL").await, rows(marked).await), (1, 7));
+}
+
+#[tokio::test]
+async fn a_session_whose_last_use_is_not_written_down_yet_outlives_a_sign_in_after_its_idle_time() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    world.wait(DAY - SECOND);
+    ok(world.by(&owner).get_session().await);
+    world.wait(SECOND);
+    world.sign_in(&owner.email).await;
+    world.app.record_use().await.unwrap();
+    ok(world.by(&owner).get_session().await);
+}
+
+#[tokio::test]
+async fn what_time_ended_was_not_signed_out_whoever_signs_out_later_and_whatever_begins_before() {
+    for begins in [false, true] {
+        let world = World::start().await;
+        let owner = world.workspace("Acme", "owner@acme.example").await;
+        world.wait(DAY / 2);
+        let sibling = ok(world.by(&owner).switch_to(&owner.workspace_id).await).session_token;
+        // The switch was a use, and is not written down before this.
+        world.app.record_use().await.unwrap();
+        world.wait(DAY * 3 / 4);
+        ok(world.with_token(&sibling).get_session().await);
+        world.app.record_use().await.unwrap();
+        world.wait(DAY / 2);
+        if begins {
+            world.sign_in(&owner.email).await;
+        }
+        ok(world.with_token(&sibling).sign_out().await);
+        assert_eq!(refused(world.by(&owner).sign_out().await).reason(), "SESSION_ENDED");
+    }
 }
 
 #[tokio::test]

@@ -198,9 +198,10 @@ impl Model {
         let mut live = 0;
         for index in 0..self.sessions.len() {
             if which(&self.sessions[index]) && !self.sessions[index].ended {
-                live += usize::from(self.is_live(index));
+                let was_live = self.is_live(index);
+                live += usize::from(was_live);
                 self.sessions[index].ended = true;
-                self.sessions[index].signed_out = signed_out;
+                self.sessions[index].signed_out = signed_out && was_live;
             }
         }
         live
