@@ -48,7 +48,8 @@ pub async fn measure(report: &mut Report, place: &Place) -> Result<()> {
         times[times.len() / 2]
     };
     report.note(format!(
-        "{}, ListUsers of {PAGE} among {seen}, who are seen by 8 sessions each: the first page {:.2} ms, the last {:.2} ms (medians of {ROUNDS})",
+        "{}, ListUsers of {PAGE}, who had 8 sessions each, among {seen}: the first page {:.2} ms, the last {:.2} ms (medians \
+         of {ROUNDS})",
         place.database,
         median(&mut first_times),
         median(&mut last_times)

@@ -25,8 +25,8 @@ pub use name::{MAX_NAME_CHARS, Name, fold_for_search};
 pub use page::{ListId, Page, PageRequest, Position, page_size};
 pub use role::Role;
 pub use session::{
-    FRESH_AUTHENTICATION, MAX_SESSIONS_PER_USER, MAX_USER_AGENT_BYTES, Peer, Session, SessionLifetime, TokenKey,
-    WorkspaceMembership, bounded_text,
+    END_IN_DOUBT, FRESH_AUTHENTICATION, MAX_SESSIONS_PER_USER, MAX_USER_AGENT_BYTES, Peer, Session, SessionLifetime,
+    TokenKey, WorkspaceMembership, bounded_text,
 };
 pub use throttle::{ThrottleCounter, ThrottleKind, network_of};
 pub use user::{

@@ -14,6 +14,9 @@ pub const MAX_USER_AGENT_BYTES: usize = 256;
 pub const FRESH_AUTHENTICATION: Duration = Duration::from_secs(10 * 60);
 /// The most live sessions of one user; beginning one more ends the oldest.
 pub const MAX_SESSIONS_PER_USER: u64 = 100;
+/// For so long it is not certain that time has ended a session that looks like it: it may have been used in its last minute by
+/// a call that is still in work, or whose use is not written down yet.
+pub const END_IN_DOUBT: Duration = Duration::from_secs(60 * 60);
 
 #[derive(Clone, Debug)]
 pub struct Session {

@@ -11,8 +11,8 @@ use crate::clock::Timestamp;
 use crate::crypto::TokenHash;
 use crate::error::{Error, Reason, Result};
 use crate::model::{
-    MAX_SESSIONS_PER_USER, Page, PageRequest, Peer, Position, Role, Session, SessionId, SessionLifetime, SignInId,
-    UserId, WorkspaceId,
+    END_IN_DOUBT, MAX_SESSIONS_PER_USER, Page, PageRequest, Peer, Position, Role, Session, SessionId, SessionLifetime,
+    SignInId, UserId, WorkspaceId,
 };
 
 use super::entity::session;
@@ -20,10 +20,6 @@ use super::error::refused;
 use super::{Store, Write, inserted, keyset, memberships};
 
 use session::Column as S;
-
-/// What time ended less long ago may have been used since, by a call that is still in work or whose use is not written down
-/// yet, and then it has not ended.
-const DOUBT: Duration = Duration::from_secs(60 * 60);
 
 /// A session to begin.
 #[derive(Clone, Debug)]
@@ -89,7 +85,7 @@ impl Write {
         };
         let unended = Cond::all().add(S::UserId.eq(session.user_id.uuid())).add(S::Role.is_not_null());
         let count = || session::Entity::find().select_only().column_as(S::Id.count(), "count").filter(unended.clone());
-        let dead = live(lifetime, self.op.now.minus(DOUBT)).not();
+        let dead = live(lifetime, self.op.now.minus(END_IN_DOUBT)).not();
         let counts = [count().filter(live(lifetime, self.op.now)), count().filter(dead.clone())];
         let inserted = inserted(&self.txn, session::Entity::insert(row), counts).await;
         let [live, long_dead] = inserted.map_err(|error| match error.sql_err() {

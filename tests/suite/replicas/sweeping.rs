@@ -36,12 +36,16 @@ async fn a_session_that_somebody_holds_or_whose_member_somebody_holds_is_swept_w
     }
     world.wait(WEEK + HOUR);
     let outside = world.outside().await;
-    let held = |table: &str, user: &str| format!("SELECT 1 FROM {table} WHERE user_id = '{user}' FOR UPDATE");
+    let hold = async |table: &str, person: usize, lock: &str| {
+        let user = &people[person].user_id;
+        let held = outside.run(&format!("SELECT 1 FROM {table} WHERE user_id = '{user}' FOR {lock}")).await;
+        assert_eq!(held, 1);
+    };
     outside.run("BEGIN").await;
-    assert_eq!(outside.run(&held("session", &people[0].user_id)).await, 1);
-    assert_eq!(outside.run(&held("membership", &people[1].user_id)).await, 1);
+    hold("session", 0, "UPDATE").await;
+    hold("membership", 1, "UPDATE").await;
     // What refers to a membership, as a session that begins does, is in nobody's way.
-    assert_eq!(outside.run(&held("membership", &people[2].user_id).replace("FOR UPDATE", "FOR KEY SHARE")).await, 1);
+    hold("membership", 2, "KEY SHARE").await;
     assert_eq!(sessions_swept(&world).await, Some(1));
     outside.run("ROLLBACK").await;
     assert_eq!(sessions_swept(&world).await, Some(2));
