@@ -90,7 +90,7 @@ impl Error {
 
     /// `WORKSPACE_REQUIRED`, which names the metadata that is missing as its field.
     pub fn workspace_required() -> Self {
-        let text = "must name the workspace to act in";
+        let text = "must be sent as metadata, with the id of the workspace to act in";
         Self::new(Reason::WorkspaceRequired).with_field(FieldViolation::new(
             "rolecall-workspace-id",
             FieldReason::Required,
@@ -164,7 +164,13 @@ impl fmt::Display for Error {
             let lead = if index == 0 { ": " } else { "; " };
             write!(f, "{lead}{} {}", violation.field, violation.text)?;
         }
-        if self.0.fields.len() > MAX_VIOLATIONS_IN_TEXT { f.write_str("; and more") } else { Ok(()) }
+        if self.0.fields.len() > MAX_VIOLATIONS_IN_TEXT {
+            f.write_str("; and more")?;
+        }
+        for (index, (key, value)) in self.0.metadata.iter().enumerate() {
+            write!(f, "{}{key} {value}", if index == 0 { " (" } else { ", " })?;
+        }
+        if self.0.metadata.is_empty() { Ok(()) } else { f.write_str(")") }
     }
 }
 
@@ -214,7 +220,7 @@ impl Reason {
             Reason::InviterNotEntitled => "whoever sent the invitation may no longer invite to this role",
             Reason::FieldInvalid => "the request has invalid fields",
             Reason::PageTokenInvalid => "the page token is malformed or belongs to another list",
-            Reason::WorkspaceRequired => "name the workspace to act in with the metadata rolecall-workspace-id",
+            Reason::WorkspaceRequired => "the call names no workspace",
             Reason::RequestIdReused => "this request_id was used for another request within the last 24 hours",
             Reason::TooManyAttempts => "too many attempts; wait before trying again",
             Reason::QuotaExceeded => "a quota is used up; wait before trying again",
@@ -225,7 +231,7 @@ impl Reason {
             Reason::MethodUnknown => "there is no such method",
             Reason::MessageTooLarge => "the message is too large",
             Reason::MessageMalformed => "the message cannot be decoded",
-            Reason::Internal => "something went wrong on our side; the log has more under this request id",
+            Reason::Internal => "something went wrong on our side",
         }
     }
 }

@@ -65,13 +65,10 @@ impl App {
     pub async fn key_state(
         &self,
         op_now: crate::clock::Timestamp,
-        key: &str,
+        key: TokenHash,
         subject: Option<TokenHash>,
     ) -> Result<(KeyState, Option<Foreseen>)> {
-        let Some(hash) = TokenKind::ServiceKey.parse(key) else {
-            return Ok((KeyState::Invalid, None));
-        };
-        let mut questions = vec![Question::ServiceKey(hash)];
+        let mut questions = vec![Question::ServiceKey(key)];
         questions.extend(subject.map(Question::Session));
         let mut found = self.store().ask(questions).await?.into_iter();
         let key = found.next().unwrap_or(Found::Nothing).service_key(op_now);

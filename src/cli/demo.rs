@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::app::{AcceptInvitation, App, CreateInvitation, CreateServiceKey, SignedIn};
 use crate::authz::{Caller, Op, ServiceScope, SessionCaller};
-use crate::config::{DatabaseConfig, GrpcConfig, LinkConfig, MailConfig, QuotaConfig, SecurityConfig};
+use crate::config::{DatabaseConfig, GrpcConfig, LinkConfig, MailConfig, QuotaConfig, SecurityConfig, socket_address};
 use crate::crypto::{TokenKind, new_uuid};
 use crate::error::Error;
 use crate::model::{DeliveryState, EmailAddress, InvitationId, Name, Role};
@@ -23,7 +23,7 @@ use super::{Failure, Outcome};
 #[derive(clap::Args)]
 pub struct Demo {
     /// Loopback address and port to listen on; port 0 picks a free one
-    #[arg(long, env = "ROLECALL_GRPC_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
+    #[arg(long, env = "ROLECALL_GRPC_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:50051", value_parser = socket_address)]
     grpc_listen: std::net::SocketAddr,
 }
 

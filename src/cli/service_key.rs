@@ -22,7 +22,7 @@ const MAX_NAME: usize = 64;
 #[derive(Subcommand)]
 pub enum ServiceKeyCommand {
     /// Make a key and print it, once
-    #[command(override_usage = "rolecall service-key create [OPTIONS] <NAME> --scope <SCOPE>...")]
+    #[command(override_usage = "rolecall service-key create [OPTIONS] --scope <SCOPE> <NAME>")]
     Create(Create),
     /// List the keys with their scopes and last use, without the keys
     List(List),
@@ -38,8 +38,8 @@ pub struct Create {
     /// What the key is called in lists and in the audit log
     name: String,
 
-    /// What it may do: check-access, check-user-access, read-users, read-audit, provision-workspaces
-    #[arg(long = "scope", env = "ROLECALL_SCOPE", value_name = "SCOPE", required = true, num_args = 1.., value_delimiter = ',', value_parser = scope)]
+    /// What it may do, each by a flag of its own or between commas: check-access, check-user-access, read-users, read-audit, provision-workspaces
+    #[arg(long = "scope", env = "ROLECALL_SCOPE", value_name = "SCOPE", required = true, value_delimiter = ',', value_parser = scope)]
     scopes: Vec<ServiceScope>,
 
     /// The only workspace that it may act in

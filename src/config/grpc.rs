@@ -9,7 +9,7 @@ use super::{ConfigError, LimitConfig, TlsConfig};
 #[derive(Clone, Debug, clap::Args)]
 pub struct GrpcConfig {
     /// Address and port to listen on; port 0 picks a free one
-    #[arg(long, env = "ROLECALL_GRPC_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
+    #[arg(long, env = "ROLECALL_GRPC_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:50051", value_parser = socket_address)]
     pub grpc_listen: SocketAddr,
 
     /// Listen beyond loopback without TLS. Whoever can read the traffic can then read passwords and tokens
@@ -80,6 +80,11 @@ impl GrpcConfig {
     pub fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted_peers.iter().any(|network| network.contains(peer))
     }
+}
+
+/// Reads the address to listen on.
+pub fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "must be an IP address and a port, such as 127.0.0.1:50051 or [::1]:50051".to_owned())
 }
 
 /// A network such as 10.0.0.0/8, or a single address.

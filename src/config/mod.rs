@@ -9,7 +9,7 @@ mod security;
 mod tls;
 
 pub use database::{DatabaseConfig, DatabaseTarget};
-pub use grpc::{Cidr, GrpcConfig};
+pub use grpc::{Cidr, GrpcConfig, socket_address};
 pub use limits::LimitConfig;
 pub use mail::{LinkConfig, MailConfig};
 pub use quotas::{Quota, QuotaConfig};

@@ -49,6 +49,8 @@ impl Default for QuotaConfig {
 /// At most `most` in any stretch of time as long as `window`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
+    /// What an error calls it.
+    pub name: &'static str,
     pub most: u64,
     pub window: Duration,
 }
@@ -57,29 +59,33 @@ impl QuotaConfig {
     /// Of a workspace's invitations.
     pub fn of_workspace(&self) -> [Quota; 2] {
         [
-            Quota { most: self.max_invitations_per_minute, window: Duration::from_secs(60) },
-            Quota { most: self.max_invitations_per_day, window: DAY },
+            Quota {
+                name: "INVITATIONS_PER_MINUTE",
+                most: self.max_invitations_per_minute,
+                window: Duration::from_secs(60),
+            },
+            Quota { name: "INVITATIONS_PER_DAY", most: self.max_invitations_per_day, window: DAY },
         ]
     }
 
     /// Of all e-mails of one invitation, the first included.
     pub fn between_sendings(&self) -> Quota {
-        Quota { most: 1, window: self.min_resend_interval }
+        Quota { name: "RESEND_INTERVAL", most: 1, window: self.min_resend_interval }
     }
 
     /// Of an invitation's sendings after the first.
     pub fn of_resends(&self) -> Quota {
-        Quota { most: self.max_resends_per_day, window: DAY }
+        Quota { name: "RESENDS_PER_DAY", most: self.max_resends_per_day, window: DAY }
     }
 
     /// Of all e-mails to one address.
     pub fn of_recipient(&self) -> Quota {
-        Quota { most: self.max_emails_per_day, window: DAY }
+        Quota { name: "EMAILS_PER_DAY", most: self.max_emails_per_day, window: DAY }
     }
 
     /// Of the password resets asked for one address.
     pub fn of_resets(&self) -> Quota {
-        Quota { most: self.max_resets_per_hour, window: Duration::from_secs(60 * 60) }
+        Quota { name: "RESETS_PER_HOUR", most: self.max_resets_per_hour, window: Duration::from_secs(60 * 60) }
     }
 }
 

@@ -24,7 +24,9 @@ pub fn of(error: &Error, request_id: Uuid) -> Status {
     let code = code_of(error.reason());
     let mut metadata: HashMap<String, String> =
         error.metadata().iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    let mut text = error.to_string();
     if error.reason() == Reason::Internal {
+        text = format!("{text}; the log has more under this id (requestId {request_id})");
         metadata.insert("requestId".to_owned(), request_id.to_string());
     }
     let mut details = ErrorDetails::with_error_info(error.reason().as_str(), DOMAIN, metadata);
@@ -44,7 +46,7 @@ pub fn of(error: &Error, request_id: Uuid) -> Status {
     if matches!(code, Code::ResourceExhausted | Code::Unavailable) {
         details.set_retry_info(Some(error.retry_delay().unwrap_or_else(|| default_retry(error.reason()))));
     }
-    Status::with_error_details(code, error.to_string(), details)
+    Status::with_error_details(code, text, details)
 }
 
 fn default_retry(reason: Reason) -> Duration {

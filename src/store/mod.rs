@@ -210,7 +210,7 @@ impl Write {
         let op = &self.op;
         match &op.caller {
             Caller::Session(session) => {
-                let now = access::live_session(&self.txn, session.session_id, op.now).await?;
+                let now = access::live_session(&self.txn, session.token_key, op.now).await?;
                 self.op.caller = Caller::Session(now.ok_or(Reason::SessionEnded)?);
             }
             Caller::ServiceKey(key) => {

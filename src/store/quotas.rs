@@ -85,7 +85,9 @@ impl Write {
             None => Ok(()),
             Some(at) => {
                 let free = Timestamp::from_micros(at).plus(quota.window);
-                Err(Error::new(Reason::QuotaExceeded).retry_after(free.since(now)))
+                let error =
+                    Error::new(Reason::QuotaExceeded).with("quota", quota.name).with("limit", quota.most.to_string());
+                Err(error.retry_after(free.since(now)))
             }
         }
     }

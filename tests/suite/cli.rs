@@ -46,6 +46,8 @@ fn what_cannot_be_served_is_one_clear_line() {
     one_line(&mail(&format!("file:{}/mail", at("file").display())), 1, "--mail-url");
     one_line(&run(&good, &serve(&["--setup-url", "https://a.example/s"])), 2, "--setup-url");
     one_line(&run(&good, &["serve", "--grpc-listen", "0.0.0.0:0"]), 2, "--grpc-listen");
+    let (code, _, err) = run(&good, &["serve", "--grpc-listen", "localhost:0"]);
+    assert!(code == Some(2) && err.contains("such as 127.0.0.1:50051"), "{err}");
     one_line(&run(&good, &serve(&["--max-call-time", "99ms"])), 2, "--max-call-time");
     one_line(&run(&good, &serve(&["--max-calls-in-flight", "0"])), 2, "--max-calls-in-flight");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -59,13 +61,16 @@ fn what_cannot_be_served_is_one_clear_line() {
 #[test]
 fn a_service_key_is_printed_once_and_its_name_is_never_used_again() {
     let database = Place::empty();
-    let create = ["service-key", "create", "gateway", "--scope", "check-access"];
+    let create = ["service-key", "create", "--scope", "check-access", "gateway"];
     let (code, key, err) = run(&database, &create);
     assert_eq!(code, Some(0), "{err}");
     assert!(key.starts_with("rck_") && key.lines().count() == 1);
     one_line(&run(&database, &create), 1, "used");
+    let several = ["--scope", "read-users,check-access", "--scope", "read-audit"];
+    assert_eq!(run(&database, &[&["service-key", "create"], &several[..], &["several"]].concat()).0, Some(0));
     let (_, list, _) = run(&database, &["service-key", "list"]);
     assert!(list.contains("gateway\tgood\tcheck-access\t") && !list.contains("rck_"), "{list}");
+    assert!(list.contains("several\tgood\tcheck-access,read-users,read-audit\t"), "{list}");
     assert_eq!(run(&database, &["service-key", "revoke", "gateway"]).0, Some(0));
     assert!(run(&database, &["service-key", "list"]).1.contains("gateway\trevoked\t"));
     one_line(&run(&database, &create), 1, "used");

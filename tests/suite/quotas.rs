@@ -23,11 +23,12 @@ async fn resend(world: &World, by: &Person, id: &str) -> Result<(), tonic::Statu
     world.by(by).invitations().resend_invitation(request).await.map(drop)
 }
 
-/// The refusal over a quota, and after how long it says to try again.
-fn over<T: std::fmt::Debug>(outcome: Result<T, tonic::Status>) -> Duration {
+/// The refusal over a quota, which is named, and after how long it says to try again.
+fn over<T: std::fmt::Debug>(quota: &str, limit: &str, outcome: Result<T, tonic::Status>) -> Duration {
     let status = outcome.unwrap_err();
     let refused = Refused::from_status(&status);
     assert_eq!((refused.code, refused.reason()), (Code::ResourceExhausted, "QUOTA_EXCEEDED"));
+    assert_eq!([&refused.metadata["quota"], &refused.metadata["limit"]], [quota, limit]);
     status.get_error_details().retry_info().unwrap().retry_delay.unwrap()
 }
 
@@ -38,13 +39,13 @@ async fn a_workspace_sends_sixty_invitations_a_minute_and_five_hundred_a_day() {
     let other = world.workspace("Bolt", "owner@bolt.example").await;
     for number in 0..500 {
         if number > 0 && number % 60 == 0 {
-            assert_eq!(over(invite(&world, &owner, "late@acme.example").await), MINUTE);
+            assert_eq!(over("INVITATIONS_PER_MINUTE", "60", invite(&world, &owner, "late@acme.example").await), MINUTE);
             world.clock.advance(MINUTE);
         }
         invite(&world, &owner, &format!("p{number}@acme.example")).await.unwrap();
     }
     world.clock.advance(MINUTE);
-    let wait = over(invite(&world, &owner, "late@acme.example").await);
+    let wait = over("INVITATIONS_PER_DAY", "500", invite(&world, &owner, "late@acme.example").await);
     assert_eq!(wait, DAY - 9 * MINUTE);
     invite(&world, &other, "p0@acme.example").await.unwrap();
     world.clock.advance(wait);
@@ -59,12 +60,12 @@ async fn an_invitation_is_sent_again_after_a_minute_and_five_times_a_day() {
     let owner = world.workspace("Acme", "owner@acme.example").await;
     let id = invite(&world, &owner, "gil@acme.example").await.unwrap().invitation_id;
     for _ in 0..5 {
-        assert_eq!(over(resend(&world, &owner, &id).await), MINUTE);
+        assert_eq!(over("RESEND_INTERVAL", "1", resend(&world, &owner, &id).await), MINUTE);
         world.clock.advance(MINUTE);
         resend(&world, &owner, &id).await.unwrap();
     }
     world.clock.advance(MINUTE);
-    let wait = over(resend(&world, &owner, &id).await);
+    let wait = over("RESENDS_PER_DAY", "5", resend(&world, &owner, &id).await);
     assert_eq!(wait, DAY - 5 * MINUTE);
     world.clock.advance(wait);
     let owner = world.sign_in(&owner.email).await;
@@ -83,17 +84,17 @@ async fn a_recipient_gets_twenty_emails_a_day_from_all_workspaces_together() {
         owners.push(owner);
     }
     let last = world.workspace("Last", "owner@last.example").await;
-    assert_eq!(over(invite(&world, &last, "Victim@acme.example").await), DAY);
+    assert_eq!(over("EMAILS_PER_DAY", "20", invite(&world, &last, "Victim@acme.example").await), DAY);
     world.clock.advance(MINUTE);
     let list = v1::ListInvitationsRequest::default();
     let sent = world.by(&owners[0]).invitations().list_invitations(list).await.unwrap().into_inner();
-    over(resend(&world, &owners[0], &sent.invitations[0].invitation_id).await);
+    over("EMAILS_PER_DAY", "20", resend(&world, &owners[0], &sent.invitations[0].invitation_id).await);
     let request = v1::CreateWorkspaceRequest {
         name: "Trap".into(),
         owner_email: "victim@acme.example".into(),
         ..Default::default()
     };
-    over(world.with_token(&key).workspaces().create_workspace(request).await);
+    over("EMAILS_PER_DAY", "20", world.with_token(&key).workspaces().create_workspace(request).await);
     let request = v1::RequestPasswordResetRequest { email: "victim@acme.example".into() };
     let queued = "SELECT count(*) FROM outbox";
     let before = world.outside().await.number(queued).await;

@@ -34,19 +34,22 @@ pub fn optional_uuid(field: &str, text: &str) -> Checked<Option<Uuid>> {
     if text.is_empty() { Ok(None) } else { uuid(field, text).map(Some) }
 }
 
+const PERMISSIONS: &str = "must be a value of the enum Permission";
+const ROLES: &str = "must be ROLE_AGENT, ROLE_MANAGER, ROLE_ADMIN or ROLE_OWNER";
+
 pub fn role(field: &str, number: i32) -> Checked<Role> {
     match Role::from_number(number) {
         Some(role) => Ok(role),
-        None if number == 0 => Err(required(field, "must be a role")),
-        None => Err(FieldViolation::new(field, FieldReason::UnknownValue, "must be a role that exists")),
+        None if number == 0 => Err(required(field, ROLES)),
+        None => Err(FieldViolation::new(field, FieldReason::UnknownValue, ROLES)),
     }
 }
 
 pub fn permission(field: &str, number: i32) -> Checked<Permission> {
     match Permission::from_number(number) {
         Some(permission) => Ok(permission),
-        None if number == 0 => Err(required(field, "must be a permission")),
-        None => Err(FieldViolation::new(field, FieldReason::UnknownValue, "must be a permission that exists")),
+        None if number == 0 => Err(required(field, PERMISSIONS)),
+        None => Err(FieldViolation::new(field, FieldReason::UnknownValue, PERMISSIONS)),
     }
 }
 
@@ -58,6 +61,7 @@ fn each<T: PartialEq>(
     violations: &mut Violations,
     field: &str,
     numbers: &[i32],
+    text: &str,
     read: impl Fn(i32) -> Option<T>,
 ) -> Vec<T> {
     let mut values = Vec::new();
@@ -65,22 +69,18 @@ fn each<T: PartialEq>(
         match read(*number) {
             Some(value) if values.contains(&value) => {}
             Some(value) => values.push(value),
-            None => violations.add(FieldViolation::new(
-                format!("{field}[{index}]"),
-                FieldReason::UnknownValue,
-                "must be a value that exists",
-            )),
+            None => violations.add(FieldViolation::new(format!("{field}[{index}]"), FieldReason::UnknownValue, text)),
         }
     }
     values
 }
 
 pub fn roles(violations: &mut Violations, field: &str, numbers: &[i32]) -> Vec<Role> {
-    each(violations, field, numbers, Role::from_number)
+    each(violations, field, numbers, ROLES, Role::from_number)
 }
 
 pub fn invitation_states(violations: &mut Violations, field: &str, numbers: &[i32]) -> Vec<InvitationState> {
-    each(violations, field, numbers, |number| match number {
+    each(violations, field, numbers, "must be a value of the enum InvitationState", |number| match number {
         1 => Some(InvitationState::Pending),
         2 => Some(InvitationState::Expired),
         3 => Some(InvitationState::Accepted),
@@ -90,7 +90,7 @@ pub fn invitation_states(violations: &mut Violations, field: &str, numbers: &[i3
 }
 
 pub fn audit_actions(violations: &mut Violations, field: &str, numbers: &[i32]) -> Vec<AuditAction> {
-    each(violations, field, numbers, AuditAction::from_number)
+    each(violations, field, numbers, "must be a value of the enum AuditAction", AuditAction::from_number)
 }
 
 pub fn email(field: &str, text: &str) -> Checked<EmailAddress> {

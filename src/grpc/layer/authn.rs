@@ -43,10 +43,13 @@ impl Around for Authn {
             return call.refuse(&Reason::MethodUnknown.into()).into_http();
         };
         let (parts, body) = request.into_parts();
-        let by_key = bearer(&parts.headers).is_ok_and(|token| TokenKind::ServiceKey.parse(token).is_some());
-        let (subject, body) = if by_key { foresight::subject_of(call.path(), body).await } else { (None, body) };
+        let key = bearer(&parts.headers).ok().and_then(|token| TokenKind::ServiceKey.parse(token));
+        let (subject, body) = match key {
+            Some(_) => foresight::subject_of(call.path(), body).await,
+            None => (None, body),
+        };
         let request = Request::from_parts(parts, body);
-        match caller(&call, rule, request.headers(), subject).await {
+        match caller(&call, rule, request.headers(), key, subject).await {
             Ok(caller) => {
                 call.set_caller(rule, caller);
                 next.run(request).await
@@ -56,13 +59,21 @@ impl Around for Authn {
     }
 }
 
-async fn caller(call: &Call, rule: &Rule, headers: &HeaderMap, subject: Option<TokenHash>) -> Result<Caller> {
+/// Who calls. If it is a service key, `key` is its hash, and `subject` whom it will ask about.
+async fn caller(
+    call: &Call,
+    rule: &Rule,
+    headers: &HeaderMap,
+    key: Option<TokenHash>,
+    subject: Option<TokenHash>,
+) -> Result<Caller> {
     if rule.anyone {
         return Ok(Caller::Anyone);
     }
     let token = bearer(headers)?;
     if token.starts_with(TokenKind::ServiceKey.prefix()) {
-        let (key, foreseen) = call.app().key_state(call.now(), token, subject).await?;
+        let key = key.ok_or(Reason::ServiceKeyInvalid)?;
+        let (key, foreseen) = call.app().key_state(call.now(), key, subject).await?;
         return match key {
             KeyState::Live(key) => {
                 call.foresee(foreseen);

@@ -18,10 +18,10 @@ use super::scopes_of;
 /// itself is use.
 pub(in crate::store) async fn live_session<C: ConnectionTrait>(
     db: &C,
-    id: SessionId,
+    key: TokenKey,
     now: Timestamp,
 ) -> Result<Option<SessionCaller>> {
-    let query = session_query().and_where(session_column(session::Column::Id).eq(id.uuid())).take();
+    let query = session_query().and_where(session_column(session::Column::TokenKey).eq(key.number())).take();
     match SessionRow::one(db, &query).await? {
         Some(row) => row.live(now),
         None => Ok(None),

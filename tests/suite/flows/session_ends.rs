@@ -180,6 +180,57 @@ async fn what_time_has_ended_is_marked_when_the_next_session_begins() {
 }
 
 #[tokio::test]
+async fn a_session_that_was_used_to_its_last_day_is_marked_too() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let outside = world.outside().await;
+    let marked = async || outside.number("SELECT count(*) FROM session WHERE ended_at IS NOT NULL").await;
+    for _ in 0..27 {
+        world.wait(DAY / 2);
+        ok(world.by(&owner).get_session().await);
+        world.app.record_use().await.unwrap();
+    }
+    world.wait(DAY / 2 + HOUR - SECOND);
+    world.sign_in(&owner.email).await;
+    assert_eq!(marked().await, 0);
+    world.wait(SECOND);
+    world.sign_in(&owner.email).await;
+    assert_eq!(marked().await, 1);
+}
+
+#[tokio::test]
+async fn what_time_has_ended_is_marked_by_the_session_that_is_one_too_many_as_well() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let outside = world.outside().await;
+    let mut tokens = vec![owner.token.clone()];
+    let begin = async |tokens: &mut Vec<String>, count: usize| {
+        let by = tokens.last().unwrap().clone();
+        for _ in 0..count {
+            world.tick();
+            tokens.push(ok(world.with_token(&by).switch_to(&owner.workspace_id).await).session_token);
+        }
+    };
+    begin(&mut tokens, 3).await;
+    world.wait(DAY / 2);
+    begin(&mut tokens, 96).await;
+    // The switches were use of this one, which outlives the three before it.
+    world.app.record_use().await.unwrap();
+    world.wait(DAY / 2);
+    begin(&mut tokens, 3).await;
+    let count = async |which: &str| outside.number(&format!("SELECT count(*) FROM session WHERE {which}")).await;
+    assert_eq!((count("role IS NOT NULL").await, count("ended_at IS NOT NULL").await), (103, 0));
+    world.wait(HOUR);
+    begin(&mut tokens, 1).await;
+    assert_eq!((count("role IS NOT NULL").await, count("ended_at IS NOT NULL").await), (100, 4));
+    // Of the living the oldest has ended.
+    assert_eq!(refused(world.with_token(&tokens[3]).get_session().await).reason(), "SESSION_ENDED");
+    for live in [&tokens[4], &tokens[102], &tokens[103]] {
+        ok(world.with_token(live).get_session().await);
+    }
+}
+
+#[tokio::test]
 async fn a_session_whose_last_use_is_not_written_down_yet_outlives_a_sign_in_after_its_idle_time() {
     let world = World::start().await;
     let owner = world.workspace("Acme", "owner@acme.example").await;

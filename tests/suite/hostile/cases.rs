@@ -281,6 +281,11 @@ fn batch_of_checks(field: &Field, cast: &Cast) -> Vec<Case> {
             after(check(token(), Some(Requirement::MinimumRole(5)))),
             Expect::Field("[1].minimum_role", "UNKNOWN_VALUE"),
         ),
+        alone(
+            "100 unknown roles",
+            check(token(), Some(Requirement::MinimumRole(5))).repeat(100),
+            Refused(Code::InvalidArgument, "FIELD_INVALID"),
+        ),
         alone("100 bad ones", check(None, None).repeat(100), Refused(Code::InvalidArgument, "FIELD_INVALID")),
         alone("no id", after(check(user("x"), may(1))), Expect::Field("[1].user_id", "MALFORMED")),
     ]

@@ -197,7 +197,7 @@ async fn invitations(book: &mut Book, scene: &Scene, owner: &Seat) {
     book.add("the open invitation for an address", tx.open_invitation_for(workspace, &guest)).await;
     book.add("open invitations by a sender", tx.open_invitations_by(workspace, owner.user)).await;
     book.add("the founding invitation", tx.founding_invitation(workspace)).await;
-    let quota = Quota { most: 5, window: DAY };
+    let quota = Quota { name: "ANY", most: 5, window: DAY };
     book.add("quota of a workspace", tx.require_workspace_quota(workspace, quota)).await;
     book.add("quota of sendings", tx.require_sending_quota(id, quota)).await;
     book.add("quota of resends", tx.require_resend_quota(id, quota)).await;

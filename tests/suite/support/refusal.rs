@@ -27,6 +27,10 @@ impl Refused {
         if status.code() == Code::InvalidArgument && info.reason == "FIELD_INVALID" {
             assert!(!violations.is_empty(), "an invalid field without a name: {status:?}");
         }
+        // Who reads only the sentence reads as much as a program does.
+        for (key, value) in &info.metadata {
+            assert!(status.message().contains(&format!("{key} {value}")), "{status:?}");
+        }
         let retry_info = details.retry_info().is_some();
         if matches!(status.code(), Code::ResourceExhausted | Code::Unavailable) {
             assert!(retry_info, "nothing says when to try again: {status:?}");
