@@ -185,11 +185,9 @@ fn question(op: &Op, check: &AccessCheck) -> Result<Option<Question>> {
 /// A session asks about itself, a service key about somebody.
 fn fitting_subject(op: &Op, check: &AccessCheck, field: impl Fn() -> String) -> Result<(), FieldViolation> {
     match (&op.caller, &check.subject) {
-        (Caller::Session(_), Some(_)) => Err(FieldViolation::new(
-            field(),
-            FieldReason::NotAllowed,
-            "must be unset: a session asks about itself, and a service key about others (session_token or user_id)",
-        )),
+        (Caller::Session(_), Some(_)) => {
+            Err(FieldViolation::new(field(), FieldReason::NotAllowed, "must be unset: a session asks about itself"))
+        }
         (Caller::ServiceKey(_), None) => {
             Err(FieldViolation::new(field(), FieldReason::Required, "must be set by a service key"))
         }

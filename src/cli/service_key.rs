@@ -22,7 +22,7 @@ const MAX_NAME: usize = 64;
 #[derive(Subcommand)]
 pub enum ServiceKeyCommand {
     /// Make a key and print it, once
-    #[command(override_usage = "rolecall service-key create [OPTIONS] --scope <SCOPE> <NAME>")]
+    #[command(override_usage = "rolecall service-key create [OPTIONS] --scope <SCOPE>[,<SCOPE>...] <NAME>")]
     Create(Create),
     /// List the keys with their scopes and last use, without the keys
     List(List),

@@ -34,7 +34,9 @@ pub fn optional_uuid(field: &str, text: &str) -> Checked<Option<Uuid>> {
     if text.is_empty() { Ok(None) } else { uuid(field, text).map(Some) }
 }
 
-const PERMISSIONS: &str = "must be a value of the enum Permission";
+const AUDIT_ACTIONS: &str = "must be a value of AuditAction other than AUDIT_ACTION_UNSPECIFIED";
+const INVITATION_STATES: &str = "must be a value of InvitationState other than INVITATION_STATE_UNSPECIFIED";
+const PERMISSIONS: &str = "must be a value of Permission other than PERMISSION_UNSPECIFIED";
 const ROLES: &str = "must be ROLE_AGENT, ROLE_MANAGER, ROLE_ADMIN or ROLE_OWNER";
 
 pub fn role(field: &str, number: i32) -> Checked<Role> {
@@ -80,7 +82,7 @@ pub fn roles(violations: &mut Violations, field: &str, numbers: &[i32]) -> Vec<R
 }
 
 pub fn invitation_states(violations: &mut Violations, field: &str, numbers: &[i32]) -> Vec<InvitationState> {
-    each(violations, field, numbers, "must be a value of the enum InvitationState", |number| match number {
+    each(violations, field, numbers, INVITATION_STATES, |number| match number {
         1 => Some(InvitationState::Pending),
         2 => Some(InvitationState::Expired),
         3 => Some(InvitationState::Accepted),
@@ -90,7 +92,7 @@ pub fn invitation_states(violations: &mut Violations, field: &str, numbers: &[i3
 }
 
 pub fn audit_actions(violations: &mut Violations, field: &str, numbers: &[i32]) -> Vec<AuditAction> {
-    each(violations, field, numbers, "must be a value of the enum AuditAction", AuditAction::from_number)
+    each(violations, field, numbers, AUDIT_ACTIONS, AuditAction::from_number)
 }
 
 pub fn email(field: &str, text: &str) -> Checked<EmailAddress> {

@@ -31,6 +31,9 @@ async fn every_check_whose_subject_does_not_fit_its_caller_is_named_before_the_m
     let by_session = ask(&world.by(&owner), vec![token(), None, user()]).await;
     let both = named(&[("checks[0].subject", "NOT_ALLOWED"), ("checks[2].subject", "NOT_ALLOWED")]);
     assert_eq!((by_session.reason(), &by_session.fields), ("FIELD_INVALID", &both));
+    // However many there are, the error is of a size that every client takes.
+    assert_eq!(ask(&world.by(&owner), vec![token(); 100]).await.fields.len(), 32);
+    assert_eq!(ask(&key, vec![None; 100]).await.fields.len(), 32);
     assert_eq!(ask(&key, vec![token(), user()]).await.reason(), "WORKSPACE_REQUIRED");
     world.stop().await;
 }

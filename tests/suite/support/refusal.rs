@@ -5,6 +5,11 @@ use std::collections::HashMap;
 use tonic::{Code, Response, Status};
 use tonic_types::StatusExt;
 
+/// Most bytes that an error takes in a trailer, whatever a request was made of: clients commonly take 8 KiB of metadata,
+/// and base64 makes 4 bytes of 3.
+const MOST_DETAILS: usize = 4_500;
+const MOST_TEXT: usize = 1_000;
+
 /// A refusal, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
@@ -18,7 +23,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// Takes a status apart. Every error that the service makes has the form of the contract.
+    /// Takes a status apart. Every error that the service makes has the form of the contract, and a size that clients take.
     pub fn from_status(status: &Status) -> Self {
         let details = status.get_error_details();
         let info = details.error_info().unwrap_or_else(|| panic!("an error without ErrorInfo: {status:?}"));
@@ -27,6 +32,11 @@ impl Refused {
         if status.code() == Code::InvalidArgument && info.reason == "FIELD_INVALID" {
             assert!(!violations.is_empty(), "an invalid field without a name: {status:?}");
         }
+        let (details_size, text_size) = (status.details().len(), status.message().len());
+        assert!(
+            details_size <= MOST_DETAILS && text_size <= MOST_TEXT,
+            "{details_size} and {text_size} bytes of error"
+        );
         // Who reads only the sentence reads as much as a program does.
         for (key, value) in &info.metadata {
             assert!(status.message().contains(&format!("{key} {value}")), "{status:?}");
