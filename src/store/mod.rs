@@ -211,6 +211,7 @@ impl Write {
         match &op.caller {
             Caller::Session(session) => {
                 let now = access::live_session(&self.txn, session.token_key, op.now).await?;
+                // What it was found by is only the beginning of its token's hash.
                 let now = now.filter(|now| now.session_id == session.session_id);
                 self.op.caller = Caller::Session(now.ok_or(Reason::SessionEnded)?);
             }

@@ -35,7 +35,8 @@ impl Refused {
         let (details_size, text_size) = (status.details().len(), status.message().len());
         assert!(
             details_size <= MOST_DETAILS && text_size <= MOST_TEXT,
-            "{details_size} and {text_size} bytes of error"
+            "{details_size} and {text_size} bytes of error: {}",
+            status.message()
         );
         // Who reads only the sentence reads as much as a program does.
         for (key, value) in &info.metadata {
