@@ -7,7 +7,7 @@ use tonic::Request;
 use tonic::transport::Endpoint;
 use v1::user_service_client::UserServiceClient;
 
-use crate::report::Report;
+use crate::report::{Report, median};
 use crate::server::Server;
 use crate::{Place, Result, seed};
 
@@ -43,16 +43,12 @@ pub async fn measure(report: &mut Report, place: &Place) -> Result<()> {
             times.push(begin.elapsed().as_secs_f64() * 1e3);
         }
     }
-    let median = |times: &mut Vec<f64>| {
-        times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
-    };
     report.note(format!(
         "{}, ListUsers of {PAGE}, who had 8 sessions each, among {seen}: the first page {:.2} ms, the last {:.2} ms (medians \
          of {ROUNDS})",
         place.database,
-        median(&mut first_times),
-        median(&mut last_times)
+        median(first_times),
+        median(last_times)
     ));
     Ok(())
 }

@@ -36,38 +36,30 @@ impl Line {
         self.rounds.push(Round { empty, full, server, database });
     }
 
-    fn sorted(&self, value: impl Fn(&Round) -> f64) -> Vec<f64> {
-        let mut values: Vec<f64> = self.rounds.iter().map(value).collect();
-        values.sort_by(f64::total_cmp);
-        values
+    fn of_each(&self, value: impl Fn(&Round) -> f64) -> Vec<f64> {
+        self.rounds.iter().map(value).collect()
     }
 
     fn median(&self, value: impl Fn(&Round) -> f64) -> f64 {
-        self.sorted(value)[self.rounds.len() / 2]
+        median(self.of_each(value))
     }
 }
 
-/// Processor time of one call in microseconds. What the warm-up took is in it, so it is a little too much.
-fn each(time: Duration, calls: u64) -> f64 {
+/// Processor time of one call in microseconds.
+pub fn each(time: Duration, calls: u64) -> f64 {
     time.as_secs_f64() * 1e6 / calls.max(1) as f64
 }
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rates = self.sorted(|round| round.full.per_second);
-        let ratios = self.sorted(|round| round.full.per_second / round.empty.per_second);
         write!(
             f,
-            "| {} | {} | {} | {:.0} ({:.0} – {:.0}) | {:.2} ({:.2} – {:.2}) | {:.0} / {:.0} / {:.0} | {:.0} / {:.0} / {:.0} | {:.1} | {:.1} | {:.0} |",
+            "| {} | {} | {} | {} | {} | {:.0} / {:.0} / {:.0} | {:.0} / {:.0} / {:.0} | {:.1} | {:.1} | {:.0} |",
             self.database,
             self.what,
             self.in_flight,
-            self.median(|round| round.full.per_second),
-            rates[0],
-            rates[rates.len() - 1],
-            self.median(|round| round.full.per_second / round.empty.per_second),
-            ratios[0],
-            ratios[ratios.len() - 1],
+            spread(self.of_each(|round| round.full.per_second), 0),
+            spread(self.of_each(|round| round.full.per_second / round.empty.per_second), 2),
             self.median(|round| round.full.p50),
             self.median(|round| round.full.p99),
             self.median(|round| round.full.p999),
@@ -79,6 +71,18 @@ impl fmt::Display for Line {
             self.memory,
         )
     }
+}
+
+/// The median of what each round gave, the least and the most.
+pub fn spread(mut values: Vec<f64>, digits: usize) -> String {
+    values.sort_by(f64::total_cmp);
+    let (least, most) = (values[0], values[values.len() - 1]);
+    format!("{:.digits$} ({least:.digits$} – {most:.digits$})", median(values))
+}
+
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 #[derive(Default)]

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use crate::checks::generate;
+use crate::checks::{database_cpu, generate};
 use crate::load::{Order, Question};
-use crate::report::Report;
+use crate::report::{Report, each, spread};
 use crate::server::Server;
-use crate::{Place, Result};
+use crate::{Place, Result, usage};
 
 const COUNTS: [u64; 2] = [10_000, 1_000_000];
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 7;
 const TIME: Duration = Duration::from_secs(2);
 
 pub async fn measure(report: &mut Report) -> Result<()> {
@@ -24,11 +24,11 @@ pub async fn measure(report: &mut Report) -> Result<()> {
         for count in &counts {
             let place = if postgres { Place::postgres(*count).await? } else { Place::sqlite(*count).await? };
             let server = Server::rolecall(&place.url, &place.mail(), &[])?;
-            places.push((place, server, [Vec::new(), Vec::new()]));
+            places.push((place, server, Seen::default()));
         }
-        // Without first: what is to be recorded is recorded for a while after.
+        // Without first: what is to be recorded is recorded for a while after, and whose turn that is nobody knows.
         for due in [[false; ROUNDS], [true; ROUNDS]].concat() {
-            for (place, server, rates) in &mut places {
+            for (place, server, seen) in &mut places {
                 let order = Order {
                     address: server.address.clone(),
                     question: Question::Key,
@@ -40,22 +40,41 @@ pub async fn measure(report: &mut Report) -> Result<()> {
                     due,
                     pause: Duration::ZERO,
                 };
-                rates[usize::from(due)].push(generate(&order).await?.per_second);
+                if due {
+                    seen.recorded.push(generate(&order).await?.per_second);
+                    continue;
+                }
+                let (own, database) = (usage::cpu(server.id())?, database_cpu(place));
+                let outcome = generate(&order).await?;
+                seen.own.push(each(usage::cpu(server.id())?.saturating_sub(own), outcome.calls));
+                seen.database.push(each(database_cpu(place).saturating_sub(database), outcome.calls));
+                seen.unrecorded.push(outcome.per_second);
             }
         }
-        for (place, _, rates) in &mut places {
-            for (rates, how) in rates.iter_mut().zip(["no use to record", "each use recorded"]) {
-                rates.sort_by(f64::total_cmp);
-                report.note(format!(
-                    "{}, {} sessions, 256 in flight, {how}: {:.0} checks/s ({:.0} – {:.0})",
-                    place.database,
-                    place.sessions,
-                    rates[rates.len() / 2],
-                    rates[0],
-                    rates[rates.len() - 1]
-                ));
-            }
+        for (place, _, seen) in places {
+            let Place { database, sessions, .. } = place;
+            report.note(format!(
+                "{database}, {sessions} sessions, 256 in flight, no use to record: {} checks/s, each {} µs of the server's \
+                 processor time and {} of the database's ({ROUNDS} rounds in turn: median, min – max)",
+                spread(seen.unrecorded, 0),
+                spread(seen.own, 1),
+                spread(seen.database, 1),
+            ));
+            report.note(format!(
+                "{database}, {sessions} sessions, 256 in flight, use recorded of each that was not used for a while: {} \
+                 checks/s ({ROUNDS} rounds in turn: median, min – max)",
+                spread(seen.recorded, 0)
+            ));
         }
     }
     Ok(())
+}
+
+/// What each round gave.
+#[derive(Default)]
+struct Seen {
+    unrecorded: Vec<f64>,
+    own: Vec<f64>,
+    database: Vec<f64>,
+    recorded: Vec<f64>,
 }

@@ -16,19 +16,21 @@ use tonic_types::StatusExt;
 use v1::access_service_client::AccessServiceClient;
 use v1::session_service_client::SessionServiceClient;
 
-use crate::checks::generate;
-use crate::load::{Order, Question};
-use crate::report::Report;
+use crate::checks::{database_cpu, generate};
+use crate::load::{Order, Outcome, Question};
+use crate::report::{Report, median, spread};
 use crate::server::Server;
 use crate::{Place, Result, seed, usage};
 
 const CLIENTS: u64 = 500;
 const CONNECTIONS: usize = 10;
-const CHECKING: Duration = Duration::from_secs(6);
+const CHECKING: Duration = Duration::from_secs(5);
 const IN_FLIGHT: usize = 8;
-/// Of sign-ins beside bare hashes.
+/// Of each that is compared.
 const ROUNDS: usize = 5;
-/// The priority of the service's own threads for passwords.
+/// The name of the service's threads for passwords.
+const HASHING: &str = "hashing";
+/// Their priority.
 const NICE: i32 = 10;
 
 /// How long each of those who check waits before the next: not at all, as many as are answered; or as one does who has
@@ -38,64 +40,113 @@ const PAUSES: [Duration; 2] = [Duration::ZERO, Duration::from_millis(2)];
 pub async fn measure(report: &mut Report, place: &Place) -> Result<()> {
     let server = Server::rolecall(&place.url, &place.mail(), &[])?;
     for pause in PAUSES {
-        let order = Order {
-            address: server.address.clone(),
-            question: Question::Key,
-            connections: 1,
-            in_flight: IN_FLIGHT,
-            time: CHECKING,
-            sessions: place.sessions,
-            key: place.key.clone(),
-            due: true,
-            pause,
-        };
-        let idle = generate(&order).await?;
-        // What the machine makes of any other that wants all cores, however little it matters.
-        let beside = Hashing::start(Some(NICE))?;
-        let hashing = generate(&order).await?;
-        beside.stop()?;
-        let before = usage::resident_mib(server.id())?;
-        // The storm goes on for about as long as is checked: whoever is refused tries again.
-        let storm =
-            tokio::spawn(sign_in_for(Call::SignIn, server.address.clone(), CHECKING + Duration::from_millis(300)));
-        let meanwhile = generate(&order).await?;
-        let most = usage::resident_mib(server.id())?;
-        let Storm { signed_in, per_second, refused, slowest_refusal } = storm.await??;
-        report.note(format!(
-            "{}, {CLIENTS} clients signing in, {IN_FLIGHT} who check and wait {} ms between: p99 of a check {:.0} µs, \
-             {:.0} µs when idle, {:.0} µs when nobody signs in and another process hashes on all cores (p50 {:.0}, {:.0} and \
-             {:.0}; {:.0}/s, {:.0}/s and {:.0}/s); {signed_in} signed in ({per_second:.1}/s), {refused} were refused, the \
-             slowest within {slowest_refusal:.1} ms; memory {before:.0} → {most:.0} MiB",
-            place.database,
-            pause.as_millis(),
-            meanwhile.p99,
-            idle.p99,
-            hashing.p99,
-            meanwhile.p50,
-            idle.p50,
-            hashing.p50,
-            meanwhile.per_second,
-            idle.per_second,
-            hashing.per_second,
-        ));
+        beside_checks(report, place, &server, pause).await?;
     }
+    beside_bare_hashes(report, place, &server).await
+}
+
+/// What becomes of checks: when nothing else is there, when another process hashes, and in a storm.
+async fn beside_checks(report: &mut Report, place: &Place, server: &Server, pause: Duration) -> Result<()> {
+    let order = Order {
+        address: server.address.clone(),
+        question: Question::Key,
+        connections: 1,
+        in_flight: IN_FLIGHT,
+        time: CHECKING,
+        sessions: place.sessions,
+        key: place.key.clone(),
+        due: true,
+        pause,
+    };
+    let (mut idle, mut hashing, mut stormy, mut storms) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let before = usage::resident_mib(server.id())?;
+    let mut most: f64 = 0.0;
+    for round in 0..ROUNDS {
+        // Whatever comes first has the use to record that the round before has left, so that is another each time.
+        for phase in 0..3 {
+            match (round + phase) % 3 {
+                0 => idle.push(generate(&order).await?),
+                1 => {
+                    // What the machine makes of any other that wants all cores, however little it matters.
+                    let beside = Hashing::start(Some(NICE))?;
+                    hashing.push(generate(&order).await?);
+                    beside.stop()?;
+                }
+                _ => {
+                    // The storm goes on for about as long as is checked: whoever is refused tries again.
+                    let time = CHECKING + Duration::from_millis(300);
+                    let storm = tokio::spawn(sign_in_for(Call::SignIn, server.address.clone(), time));
+                    stormy.push(generate(&order).await?);
+                    most = most.max(usage::resident_mib(server.id())?);
+                    storms.push(storm.await??);
+                }
+            }
+        }
+    }
+    let times = |of: &[Outcome]| spread(of.iter().map(|outcome| outcome.p99).collect(), 0);
+    let rate = |of: &[Outcome]| median(of.iter().map(|outcome| outcome.per_second).collect());
+    let ratios = |of: &[Outcome]| spread(idle.iter().zip(of).map(|(idle, other)| other.p99 / idle.p99).collect(), 1);
+    report.note(format!(
+        "{}, {IN_FLIGHT} who check and wait {} ms between: p99 of a check {} µs when idle ({:.0} checks/s), {} while {CLIENTS} \
+         clients sign in ({:.0}/s), {} when nobody does and another process hashes on all cores ({:.0}/s), so {} times and {} \
+         times as long as in the idle phase of the same round; {:.1} signed in a second, {:.1} refusals for each, the slowest \
+         within {:.1} ms; memory {before:.0} MiB before and {most:.0} at the most ({ROUNDS} rounds in turn: median, min – max)",
+        place.database,
+        pause.as_millis(),
+        times(&idle),
+        rate(&idle),
+        times(&stormy),
+        rate(&stormy),
+        times(&hashing),
+        rate(&hashing),
+        ratios(&stormy),
+        ratios(&hashing),
+        median(storms.iter().map(Storm::per_second).collect()),
+        median(storms.iter().map(|storm| storm.refused as f64 / storm.signed_in as f64).collect()),
+        storms.iter().map(|storm| storm.slowest_refusal.as_secs_f64() * 1e3).fold(0.0, f64::max),
+    ));
+    Ok(())
+}
+
+/// Sign-ins without checks, beside those of an empty service and bare hashes.
+async fn beside_bare_hashes(report: &mut Report, place: &Place, server: &Server) -> Result<()> {
     let echo = Server::hashing_echo()?;
-    let mut rounds = Vec::new();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+    let cpu = || -> Result<[Duration; 3]> {
+        let hashing = usage::cpu_of_threads(server.id(), HASHING)?;
+        Ok([hashing, usage::cpu(server.id())?.saturating_sub(hashing), database_cpu(place)])
+    };
+    let mut rates = [(); 3].map(|()| Vec::new());
+    let mut costs = [(); 3].map(|()| Vec::new());
+    let (mut full_of_bare, mut empty_of_bare, mut shares) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let bare = raw_hashes().await?;
-        let empty = sign_in_for(Call::Echo, echo.address.clone(), CHECKING).await?.per_second;
-        let full = sign_in_for(Call::SignIn, server.address.clone(), CHECKING).await?.per_second;
-        rounds.push([full, empty, bare]);
+        let empty = sign_in_for(Call::Echo, echo.address.clone(), CHECKING).await?.per_second();
+        let before = cpu()?;
+        let storm = sign_in_for(Call::SignIn, server.address.clone(), CHECKING).await?;
+        let after = cpu()?;
+        for ((costs, after), before) in costs.iter_mut().zip(after).zip(before) {
+            costs.push(after.saturating_sub(before).as_secs_f64() * 1e3 / storm.signed_in as f64);
+        }
+        shares.push(after[0].saturating_sub(before[0]).as_secs_f64() / storm.time.as_secs_f64() / cores);
+        let full = storm.per_second();
+        full_of_bare.push(full / bare);
+        empty_of_bare.push(empty / bare);
+        for (rates, rate) in rates.iter_mut().zip([full, empty, bare]) {
+            rates.push(rate);
+        }
     }
-    rounds.sort_by(|a, b| f64::total_cmp(&(a[0] / a[2]), &(b[0] / b[2])));
-    let [full, empty, bare] = rounds[ROUNDS / 2];
+    let [full, empty, bare] = rates.map(median);
+    let [hash, rest, database] = costs.map(|costs| spread(costs, 1));
     report.note(format!(
         "{}, {CLIENTS} clients signing in and no checks: {full:.1}/s; calls of an empty service that only checks the \
-         password, in such a pool: {empty:.1}/s; bare argon2id: {bare:.1}/s, of which these are {:.2} and {:.2} (the round in \
-         the middle of {ROUNDS})",
+         password, in such a pool: {empty:.1}/s; bare argon2id: {bare:.1}/s, of which these are {} and {} in each round; \
+         processor time of a sign-in: {hash} ms for its hash, {rest} of the server besides, {database} of a database beside it; \
+         the threads that hash had {} of all cores ({ROUNDS} rounds in turn: median, min – max)",
         place.database,
-        full / bare,
-        empty / bare,
+        spread(full_of_bare, 2),
+        spread(empty_of_bare, 2),
+        spread(shares, 2),
     ));
     Ok(())
 }
@@ -110,9 +161,15 @@ enum Call {
 
 struct Storm {
     signed_in: usize,
-    per_second: f64,
     refused: usize,
-    slowest_refusal: f64,
+    slowest_refusal: Duration,
+    time: Duration,
+}
+
+impl Storm {
+    fn per_second(&self) -> f64 {
+        self.signed_in as f64 / self.time.as_secs_f64()
+    }
 }
 
 /// Each client signs in again and again, as another person each time; who is refused tries again when it is told to.
@@ -167,8 +224,10 @@ async fn sign_in_for(call: Call, address: String, time: Duration) -> Result<Stor
         refused += others;
         slowest = slowest.max(slow);
     }
-    let per_second = signed_in as f64 / start.elapsed().as_secs_f64();
-    Ok(Storm { signed_in, per_second, refused, slowest_refusal: slowest.as_secs_f64() * 1e3 })
+    if signed_in == 0 {
+        return Err("nobody signed in".into());
+    }
+    Ok(Storm { signed_in, refused, slowest_refusal: slowest, time: start.elapsed() })
 }
 
 /// How many hashes a second there are if there is nothing else, on all cores.

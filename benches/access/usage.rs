@@ -1,5 +1,6 @@
 //! What processes take of the machine, as the kernel counts it.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,11 +11,32 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// Processor time of a process so far, that of its ended children included.
 pub fn cpu(id: u32) -> Result<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+    ticks(&std::fs::read_to_string(format!("/proc/{id}/stat"))?, 11..15)
+}
+
+/// The sum of some fields of what the kernel says of a process or thread, counted from behind its name.
+fn ticks(stat: &str, which: Range<usize>) -> Result<Duration> {
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks: u32 =
-        fields.get(11..15).ok_or("a short stat")?.iter().filter_map(|field| field.parse::<u32>().ok()).sum();
+        fields.get(which).ok_or("a short stat")?.iter().filter_map(|field| field.parse::<u32>().ok()).sum();
     Ok(TICK * ticks)
+}
+
+/// Processor time so far of those threads of a process that have this name.
+///
+/// # Errors
+/// If none has.
+pub fn cpu_of_threads(id: u32, name: &str) -> Result<Duration> {
+    let mut all = None;
+    for thread in std::fs::read_dir(format!("/proc/{id}/task"))? {
+        // What has ended meanwhile is none.
+        if let Ok(stat) = std::fs::read_to_string(thread?.path().join("stat"))
+            && stat.split_once('(').is_some_and(|(_, rest)| rest.starts_with(&format!("{name})")))
+        {
+            *all.get_or_insert(Duration::ZERO) += ticks(&stat, 11..13)?;
+        }
+    }
+    all.ok_or_else(|| format!("no thread is called {name}").into())
 }
 
 /// Processor time of everything that runs in a folder.
