@@ -84,7 +84,7 @@ impl App {
     pub fn note_use(&self, caller: &Caller, now: crate::clock::Timestamp) {
         match caller {
             Caller::Session(session) => self.0.touches.session(session, now),
-            Caller::ServiceKey(key) => self.0.touches.service_key(key.key_id, now),
+            Caller::ServiceKey(key) => self.0.touches.service_key(key, now),
             Caller::Anyone | Caller::SignedOut | Caller::Operator | Caller::System => {}
         }
     }

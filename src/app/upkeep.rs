@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::authz::SessionCaller;
+use crate::authz::{KeyCaller, SessionCaller};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::model::{ServiceKeyId, TokenKey};
@@ -13,8 +13,9 @@ use crate::store::{SweepKind, SweepLimits, Write};
 
 use super::{App, retrying};
 
-/// A session whose recorded use is younger is not marked again. With twice the seconds until marks are recorded, for a row
-/// that somebody else holds the first time, what is recorded stays right to within a minute.
+/// Use so soon after what is recorded is not recorded: each transaction has SQLite's readers map the file anew. With twice
+/// the seconds until marks are recorded, for a row that somebody else holds the first time, what is recorded stays right to
+/// within a minute.
 const RECENT: Duration = Duration::from_secs(30);
 /// Ids that one statement names at the most: each transaction makes readers of SQLite look anew at all they have seen,
 /// and other changes wait for it.
@@ -46,8 +47,10 @@ impl Touches {
         }
     }
 
-    pub(super) fn service_key(&self, id: ServiceKeyId, at: Timestamp) {
-        keep_later(&mut self.touched().keys, id, at);
+    pub(super) fn service_key(&self, key: &KeyCaller, at: Timestamp) {
+        if key.last_used_time.is_none_or(|last| at >= last.plus(RECENT)) {
+            keep_later(&mut self.touched().keys, key.key_id, at);
+        }
     }
 
     fn take(&self) -> Touched {

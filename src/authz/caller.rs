@@ -61,6 +61,8 @@ pub struct KeyCaller {
     pub bound_to: Option<WorkspaceId>,
     /// The workspace that the call names, or else the one that the key is bound to.
     pub workspace: Option<WorkspaceId>,
+    /// When it was used last, as far as that is recorded.
+    pub last_used_time: Option<Timestamp>,
 }
 
 impl KeyCaller {

@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::error::Result;
 use crate::store::Histogram;
 
-/// How often use is recorded. With the half minute in which a session is not marked again, and a second try for what
+/// How often use is recorded. With the half minute in which nothing is marked again, and a second try for what
 /// could not be recorded at the first, what is recorded is right to within a minute, as the contract says.
 const USE_INTERVAL: Duration = Duration::from_secs(12);
 const REFUSALS_INTERVAL: Duration = Duration::from_secs(10);

@@ -187,6 +187,7 @@ struct KeyRow {
     scopes: i32,
     revoked: bool,
     expires_at: Option<i64>,
+    last_used_at: Option<i64>,
     name: String,
 }
 
@@ -198,7 +199,7 @@ mod parts {
         s.authenticated_at, NULL AS name FROM session s WHERE s.token_key ";
     pub(super) const KEYS: &str = "SELECT 2 AS kind, k.key_hash AS token_hash, k.id, NULL AS sign_in_id, \
         NULL AS user_id, k.workspace_id, k.scopes AS number, k.revoked_at IS NOT NULL AS revoked, FALSE AS signed_out, \
-        k.expires_at, NULL AS last_used_at, NULL AS authenticated_at, k.name FROM service_key k WHERE k.key_hash ";
+        k.expires_at, k.last_used_at, NULL AS authenticated_at, k.name FROM service_key k WHERE k.key_hash ";
     pub(super) const MEMBERSHIPS: &str = "SELECT 3 AS kind, NULL AS token_hash, NULL AS id, NULL AS sign_in_id, m.user_id, \
         m.workspace_id, m.role + 0 AS number, FALSE AS revoked, FALSE AS signed_out, NULL AS expires_at, \
         NULL AS last_used_at, NULL AS authenticated_at, NULL AS name FROM ";
@@ -236,6 +237,7 @@ impl KeyRow {
             scopes: scopes_of(self.scopes)?,
             bound_to,
             workspace: bound_to,
+            last_used_time: self.last_used_at.map(Timestamp::from_micros),
         };
         let expire_time = self.expires_at.map(Timestamp::from_micros);
         Ok(Found::ServiceKey(FoundKey { caller, revoked: self.revoked, expire_time }))

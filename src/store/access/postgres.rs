@@ -189,6 +189,7 @@ fn read(row: &PgRow) -> Result<(Question, Found)> {
                 scopes: column(row, 6)?,
                 revoked: column(row, 7)?,
                 expires_at: column(row, 9)?,
+                last_used_at: column(row, 10)?,
                 name: column(row, 12)?,
             };
             Ok((Question::ServiceKey(hash()?), key.found()?))

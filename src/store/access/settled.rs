@@ -112,7 +112,7 @@ fn session_query() -> SelectStatement {
 fn key_query() -> SelectStatement {
     use service_key::Column as K;
     Query::select()
-        .columns([K::Id, K::Name, K::Scopes, K::WorkspaceId, K::ExpiresAt, K::RevokedAt])
+        .columns([K::Id, K::Name, K::Scopes, K::WorkspaceId, K::ExpiresAt, K::RevokedAt, K::LastUsedAt])
         .from(service_key::Entity)
         .take()
 }
@@ -126,6 +126,7 @@ async fn one_key<C: ConnectionTrait>(db: &C, query: &SelectStatement, now: Times
         workspace_id: Option<uuid::Uuid>,
         expires_at: Option<i64>,
         revoked_at: Option<i64>,
+        last_used_at: Option<i64>,
     }
     let Some(row) = db.query_one(query).await.map_err(refused)? else {
         return Ok(None);
@@ -142,5 +143,6 @@ async fn one_key<C: ConnectionTrait>(db: &C, query: &SelectStatement, now: Times
         scopes: scopes_of(row.scopes)?,
         bound_to,
         workspace: bound_to,
+        last_used_time: row.last_used_at.map(Timestamp::from_micros),
     }))
 }

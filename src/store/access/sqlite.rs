@@ -250,6 +250,7 @@ fn key(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
         scopes: row.get(6)?,
         revoked: row.get(7)?,
         expires_at: row.get(9)?,
+        last_used_at: row.get(10)?,
         name: row.get(12)?,
     })
 }
