@@ -13,9 +13,8 @@ use crate::store::{SweepKind, SweepLimits, Write};
 
 use super::{App, retrying};
 
-/// Use so soon after what is recorded is not recorded: each transaction has SQLite's readers map the file anew. With twice
-/// the seconds until marks are recorded, for a row that somebody else holds the first time, what is recorded stays right to
-/// within a minute.
+/// Use is not recorded where what is recorded is younger. With twice the seconds until use is recorded, for a row that
+/// somebody else holds the first time, what is recorded stays right to within a minute.
 const RECENT: Duration = Duration::from_secs(30);
 /// Ids that one statement names at the most: each transaction makes readers of SQLite look anew at all they have seen,
 /// and other changes wait for it.
@@ -34,7 +33,7 @@ struct Touched {
     keys: HashMap<ServiceKeyId, Timestamp>,
 }
 
-/// Times of what was used, each once, in the order of the tables.
+/// Times of what was used, each once, in the order of its table.
 struct Used {
     sessions: Vec<(TokenKey, Timestamp)>,
     keys: Vec<(ServiceKeyId, Timestamp)>,
@@ -42,13 +41,13 @@ struct Used {
 
 impl Touches {
     pub(super) fn session(&self, session: &SessionCaller, at: Timestamp) {
-        if at >= session.last_used_time.plus(RECENT) {
+        if is_due(Some(session.last_used_time), at) {
             keep_later(&mut self.touched().sessions, session.token_key, at);
         }
     }
 
     pub(super) fn service_key(&self, key: &KeyCaller, at: Timestamp) {
-        if key.last_used_time.is_none_or(|last| at >= last.plus(RECENT)) {
+        if is_due(key.last_used_time, at) {
             keep_later(&mut self.touched().keys, key.key_id, at);
         }
     }
@@ -78,6 +77,10 @@ impl Touched {
     }
 }
 
+fn is_due(recorded: Option<Timestamp>, at: Timestamp) -> bool {
+    recorded.is_none_or(|recorded| at >= recorded.plus(RECENT))
+}
+
 fn keep_later<K: Eq + Hash>(times: &mut HashMap<K, Timestamp>, key: K, at: Timestamp) {
     times.entry(key).and_modify(|known| *known = at.max(*known)).or_insert(at);
 }
@@ -97,12 +100,13 @@ impl App {
         // There may be many, and calls go on meanwhile.
         let used = tokio::task::spawn_blocking(move || touched.used()).await.map_err(Error::internal)?;
         let mut outcome = Ok(());
-        let touch = async |tx: &mut Write, some: &_| tx.touch_sessions(some).await;
-        let left = self.record(&mut outcome, used.sessions, touch).await;
-        self.0.touches.put_back(&left, |kept, id, at| keep_later(&mut kept.sessions, id, at));
-        let touch = async |tx: &mut Write, some: &_| tx.touch_service_keys(some).await;
+        // Keys are few, and not to wait for all sessions.
+        let touch = async |tx: &mut Write, some: &_| tx.touch_service_keys(some, RECENT).await;
         let left = self.record(&mut outcome, used.keys, touch).await;
         self.0.touches.put_back(&left, |kept, id, at| keep_later(&mut kept.keys, id, at));
+        let touch = async |tx: &mut Write, some: &_| tx.touch_sessions(some, RECENT).await;
+        let left = self.record(&mut outcome, used.sessions, touch).await;
+        self.0.touches.put_back(&left, |kept, id, at| keep_later(&mut kept.sessions, id, at));
         outcome
     }
 

@@ -4,9 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::time::Duration;
 
-use rolecall::authz::ServiceScope;
+use rolecall::authz::{Caller, ServiceScope};
+use rolecall::crypto::TokenKind;
 use rolecall::error::{Error, Reason};
 use rolecall::model::Role;
+use rolecall::store::{KeyState, SessionState};
 use tonic::Code;
 
 use super::check;
@@ -45,24 +47,58 @@ async fn each_use_is_recorded_at_its_own_time_and_what_could_not_be_recorded_is_
 }
 
 #[tokio::test]
-async fn use_is_recorded_to_within_a_minute_and_not_at_each_call() {
+async fn use_is_recorded_every_half_minute_and_not_at_each_call() {
+    let world = World::start().await;
+    let owner = world.workspace("Acme", "owner@acme.example").await;
+    let gil = world.join(&owner, "gil@acme.example", Role::Agent).await;
+    let key = world.service_key("desk", &[ServiceScope::CheckAccess], None).await;
+    let outside = world.outside().await;
+    let of =
+        |name| format!("session WHERE user_id IN (SELECT id FROM user_account WHERE email = '{name}@acme.example')");
+    let tables = [of("owner"), of("gil"), "service_key".to_owned()];
+    let mut recorded = HashMap::<_, HashSet<_>>::new();
+    world.wait(MINUTE);
+    for _ in 0..60 {
+        world.wait(MINUTE / 12);
+        ok(world.by(&owner).get_session().await);
+        check(&world.with_token(&key), &gil.token).await;
+        world.app.record_use().await.unwrap();
+        for whose in &tables {
+            let used = outside.number(&format!("SELECT last_used_at FROM {whose}")).await;
+            assert!(world.clock.now().as_micros() - used < 30_000_000, "{whose}");
+            recorded.entry(whose).or_default().insert(used);
+        }
+    }
+    for (whose, times) in recorded {
+        assert_eq!(times.len(), 10, "{whose} in five minutes");
+    }
+}
+
+#[tokio::test]
+async fn what_a_call_saw_before_use_was_recorded_does_not_have_it_recorded_again() {
     let world = World::start().await;
     let owner = world.workspace("Acme", "owner@acme.example").await;
     let key = world.service_key("desk", &[ServiceScope::CheckAccess], None).await;
     let outside = world.outside().await;
-    let (mut sessions, mut keys) = (HashSet::new(), HashSet::new());
-    for _ in 0..60 {
-        world.wait(MINUTE / 12);
-        check(&world.with_token(&key), &owner.token).await;
-        world.app.record_use().await.unwrap();
-        for (recorded, table) in [(&mut sessions, "session"), (&mut keys, "service_key")] {
-            let used = outside.number(&format!("SELECT last_used_at FROM {table}")).await;
-            assert!(world.clock.now().as_micros() - used < 60_000_000, "{table}");
-            recorded.insert(used);
+    let recorded = async |table: &str| outside.number(&format!("SELECT last_used_at FROM {table}")).await;
+    world.wait(MINUTE);
+    let first = world.clock.now();
+    let SessionState::Live(session) = world.app.session_state(first, &owner.token).await.unwrap() else {
+        panic!("the session is not live");
+    };
+    let hash = TokenKind::ServiceKey.parse(&key).unwrap();
+    let (KeyState::Live(key), _) = world.app.key_state(first, hash, None).await.unwrap() else {
+        panic!("the key is not good");
+    };
+    let callers = [Caller::Session(session), Caller::ServiceKey(key)];
+    for (seconds, stands) in [(0, 0), (12, 0), (17, 0), (1, 30)] {
+        world.wait(Duration::from_secs(seconds));
+        for caller in &callers {
+            world.app.note_use(caller, world.clock.now());
         }
-    }
-    for recorded in [sessions, keys] {
-        assert!((5..=11).contains(&recorded.len()), "{} times in five minutes", recorded.len());
+        world.app.record_use().await.unwrap();
+        let expected = first.plus(Duration::from_secs(stands)).as_micros();
+        assert_eq!((recorded("session").await, recorded("service_key").await), (expected, expected));
     }
 }
 

@@ -1,5 +1,7 @@
 //! What is asked about together is answered together.
 
+use std::time::Duration;
+
 use rolecall::crypto::{TokenHash, TokenKind};
 use rolecall::error::Reason;
 use rolecall::model::Role;
@@ -106,7 +108,7 @@ async fn of_many_sessions_that_ended_those_that_ended_last_tell_when_a_member_wa
         let mut tx = scene.system(now).await;
         tx.insert_session(&new, LIFETIME).await.unwrap();
         keys.push(new.token.key());
-        tx.touch_sessions(&[(new.token.key(), now)]).await.unwrap();
+        tx.touch_sessions(&[(new.token.key(), now)], Duration::ZERO).await.unwrap();
         tx.end_sign_in(owner.user, new.session.sign_in_id, LIFETIME, true).await.unwrap();
         tx.commit().await.unwrap();
     }
@@ -115,7 +117,7 @@ async fn of_many_sessions_that_ended_those_that_ended_last_tell_when_a_member_wa
     assert_eq!(seen().await, Some(last));
     for (key, after) in [(keys[0], last), (keys[1], last.plus(SECOND))] {
         let mut tx = scene.system(last).await;
-        tx.touch_sessions(&[(key, last.plus(SECOND))]).await.unwrap();
+        tx.touch_sessions(&[(key, last.plus(SECOND))], Duration::ZERO).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(seen().await, Some(after));
     }

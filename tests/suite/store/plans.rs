@@ -94,8 +94,8 @@ async fn callers(book: &mut Book, scene: &Scene, owner: &Seat) {
     book.add("a write of a session", store.write(&op)).await;
     let mut tx = scene.system(NOW).await;
     let later = NOW.plus(SECOND);
-    book.add("sessions that were used", tx.touch_sessions(&[(owner.token.key(), later)])).await;
-    book.add("service keys that were used", tx.touch_service_keys(&[(key, NOW)])).await;
+    book.add("sessions that were used", tx.touch_sessions(&[(owner.token.key(), later)], SECOND)).await;
+    book.add("service keys that were used", tx.touch_service_keys(&[(key, NOW)], SECOND)).await;
 }
 
 async fn people(book: &mut Book, scene: &Scene, owner: &Seat) {
