@@ -1,50 +1,83 @@
-//! A read of one session by its key with a driver and nothing around it.
+//! A read of one session by its key, with the driver that checks use and nothing around it.
 
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sqlx::{Connection, PgConnection, SqliteConnection};
+use rusqlite::OpenFlags;
+use sqlx::{Connection, PgConnection};
 
-use crate::{Place, Result, seed};
+use crate::{Result, seed};
 
-const READS: u64 = 3_000;
 const SQLITE: &str = "SELECT id, user_id, workspace_id, expires_at FROM session WHERE token_key = ?";
 const POSTGRES: &str = "SELECT id, user_id, workspace_id, expires_at FROM session WHERE token_key = $1";
+/// As the service maps the file.
+const MAPPED: i64 = 1 << 40;
 
-/// The median in microseconds, by each driver that Rolecall uses there, first the one that checks use.
-pub async fn read(place: &Place) -> Result<Vec<(&'static str, f64)>> {
-    let keys: Vec<i64> = (0..READS).map(|number| key(number, place.sessions)).collect();
-    let mut times = Vec::with_capacity(keys.len());
-    if place.cluster.is_some() {
-        let mut connection = PgConnection::connect(&place.url).await?;
-        for key in &keys {
-            let begin = Instant::now();
-            sqlx::query(POSTGRES).bind(key).fetch_one(&mut connection).await?;
-            times.push(begin.elapsed());
+/// A connection that reads one session after the other, anywhere in the table.
+pub struct Reader {
+    driver: Driver,
+    sessions: u64,
+    next: AtomicU64,
+}
+
+enum Driver {
+    Sqlite(Mutex<rusqlite::Connection>),
+    Postgres(tokio::sync::Mutex<PgConnection>),
+}
+
+impl Reader {
+    pub async fn open(url: &str, sessions: u64) -> Result<Self> {
+        let driver = match url.strip_prefix("sqlite://") {
+            Some(path) => Driver::Sqlite(Mutex::new(open(Path::new(path))?)),
+            None => Driver::Postgres(tokio::sync::Mutex::new(PgConnection::connect(url).await?)),
+        };
+        Ok(Self { driver, sessions, next: AtomicU64::new(0) })
+    }
+
+    /// The key of the session that is next.
+    pub fn key(&self) -> i64 {
+        let number = self.next.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16;
+        seed::hash(number % self.sessions).key().number()
+    }
+
+    pub async fn read(&self, key: i64) -> Result<()> {
+        match &self.driver {
+            Driver::Sqlite(connection) => {
+                let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+                connection.prepare_cached(SQLITE)?.query_row([key], |row| row.get::<_, [u8; 16]>(0))?;
+            }
+            Driver::Postgres(connection) => {
+                sqlx::query(POSTGRES).bind(key).fetch_one(&mut *connection.lock().await).await?;
+            }
         }
-        return Ok(vec![("sqlx", median(times))]);
+        Ok(())
     }
-    let mut handed_over = Vec::with_capacity(keys.len());
-    let mut connection = SqliteConnection::connect(&place.url).await?;
-    for key in &keys {
-        let begin = Instant::now();
-        sqlx::query(SQLITE).bind(key).fetch_one(&mut connection).await?;
-        handed_over.push(begin.elapsed());
+
+    /// Reads for so long, where services do, on a thread that sees itself what comes in. Answers how many microseconds each
+    /// read took.
+    pub async fn read_for(self: &Arc<Self>, time: Duration) -> Result<Vec<f64>> {
+        let reader = Arc::clone(self);
+        let reading = async move {
+            let end = Instant::now() + time;
+            let mut times = Vec::new();
+            while times.is_empty() || Instant::now() < end {
+                let key = reader.key();
+                let begin = Instant::now();
+                reader.read(key).await?;
+                times.push(begin.elapsed().as_secs_f64() * 1e6);
+            }
+            Ok(times)
+        };
+        tokio::spawn(reading).await?
     }
-    let connection = rusqlite::Connection::open(place.file())?;
-    for key in &keys {
-        let begin = Instant::now();
-        let mut statement = connection.prepare_cached(SQLITE)?;
-        statement.query_row([key], |row| row.get::<_, [u8; 16]>(0))?;
-        times.push(begin.elapsed());
-    }
-    Ok(vec![("rusqlite", median(times)), ("sqlx", median(handed_over))])
 }
 
-fn median(mut times: Vec<Duration>) -> f64 {
-    times.sort_unstable();
-    times.get(times.len() / 2).map_or(0.0, |time| time.as_secs_f64() * 1e6)
-}
-
-fn key(number: u64, sessions: u64) -> i64 {
-    seed::hash(number.wrapping_mul(0x9e37_79b9) % sessions).key().number()
+fn open(path: &Path) -> rusqlite::Result<rusqlite::Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = rusqlite::Connection::open_with_flags(path, flags)?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update_and_check(None, "mmap_size", MAPPED, |_| Ok(()))?;
+    Ok(connection)
 }

@@ -1,38 +1,68 @@
 //! Checks of each kind, in turn with the empty service.
 
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bare::Reader;
 use crate::load::{Order, Outcome, Question};
-use crate::report::{Line, Report, spread};
+use crate::report::{Line, Report, median, spread};
 use crate::server::Server;
-use crate::{Place, Result, bare, usage};
+use crate::{Place, Result, usage};
 
 const ROUNDS: usize = 5;
 /// Of single checks that are alone, which differ most from one round to the next.
 const ROUNDS_ALONE: usize = 9;
 const TIME: Duration = Duration::from_millis(1_500);
+/// Of bare reads.
+const TIME_BARE: Duration = Duration::from_millis(200);
 /// Calls in flight, and over how many connections.
 const LEVELS: [(usize, usize); 3] = [(1, 1), (64, 8), (256, 8)];
 /// One statement for each question, as many at once as the pool has connections for.
 const ONE_EACH: [&str; 4] = ["--access-batch", "1", "--access-statements", "10"];
 
+/// What checks are measured beside.
+struct Beside {
+    echo: Server,
+    reading_echo: Server,
+    reader: Arc<Reader>,
+}
+
+/// Medians in microseconds of a round of calls that are alone.
+struct Alone {
+    full: f64,
+    empty: f64,
+    bare_read: f64,
+    empty_reading: f64,
+}
+
 pub async fn measure(report: &mut Report, place: &Place) -> Result<()> {
-    let echo = Server::echo()?;
     {
         let server = Server::rolecall(&place.url, &place.mail(), &[])?;
+        let beside = Beside::start(place).await?;
         // Those that are alone first: what many use is still being recorded seconds later.
         for level in levels() {
             for question in [Question::Session, Question::Key, Question::Batch] {
-                kind(report, place, &server, &echo, question, level, "").await?;
+                kind(report, place, &server, &beside, question, level, "").await?;
             }
         }
     }
     let server = Server::rolecall(&place.url, &place.mail(), &ONE_EACH)?;
+    let beside = Beside::start(place).await?;
     for level in levels() {
-        kind(report, place, &server, &echo, Question::Key, level, ", one statement each").await?;
+        kind(report, place, &server, &beside, Question::Key, level, ", one statement each").await?;
     }
     Ok(())
+}
+
+impl Beside {
+    async fn start(place: &Place) -> Result<Self> {
+        Ok(Self {
+            echo: Server::echo()?,
+            reading_echo: Server::reading_echo(&place.url, place.sessions)?,
+            reader: Arc::new(Reader::open(&place.url, place.sessions).await?),
+        })
+    }
 }
 
 fn levels() -> impl Iterator<Item = (usize, usize)> {
@@ -46,7 +76,7 @@ async fn kind(
     report: &mut Report,
     place: &Place,
     server: &Server,
-    echo: &Server,
+    beside: &Beside,
     question: Question,
     (in_flight, connections): (usize, usize),
     how: &str,
@@ -54,7 +84,7 @@ async fn kind(
     let mut line = Line::new(place.database, &format!("{}{how}", title(question)), in_flight);
     let lone = in_flight == 1 && question != Question::Batch;
     let mut alone = Vec::new();
-    for _ in 0..if lone { ROUNDS_ALONE } else { ROUNDS } {
+    for round in 0..if lone { ROUNDS_ALONE } else { ROUNDS } {
         let order = |server: &Server| Order {
             address: server.address.clone(),
             question,
@@ -66,34 +96,48 @@ async fn kind(
             due: true,
             pause: Duration::ZERO,
         };
-        let empty = generate(&order(echo)).await?;
-        // Right beside the others: how fast a thread wakes up is another matter from one minute to the next.
-        let reads = if lone { bare::read(place).await? } else { Vec::new() };
-        let (own, data) = (usage::cpu(server.id())?, database_cpu(place));
-        let full = generate(&order(server)).await?;
-        let own = usage::cpu(server.id())? - own;
-        if lone {
-            alone.push((full.p50, empty.p50, reads));
+        let empty = async || generate(&order(&beside.echo)).await;
+        let between = async || -> Result<_> {
+            if !lone {
+                return Ok(None);
+            }
+            let bare_read = median(beside.reader.read_for(TIME_BARE).await?);
+            Ok(Some((bare_read, generate(&order(&beside.reading_echo)).await?.p50)))
+        };
+        let full = async || -> Result<_> {
+            let (own, data) = (usage::cpu(server.id())?, database_cpu(place));
+            let full = generate(&order(server)).await?;
+            Ok((full, usage::cpu(server.id())? - own, database_cpu(place).saturating_sub(data)))
+        };
+        // Right beside each other, and each first in turn: how fast a thread wakes up changes from one minute to the next.
+        let (empty, between, (full, own, data)) = if round % 2 == 0 {
+            (empty().await?, between().await?, full().await?)
+        } else {
+            let full = full().await?;
+            let between = between().await?;
+            (empty().await?, between, full)
+        };
+        if let Some((bare_read, empty_reading)) = between {
+            alone.push(Alone { full: full.p50, empty: empty.p50, bare_read, empty_reading });
         }
-        line.add(empty, full, own, database_cpu(place).saturating_sub(data));
+        line.add(empty, full, own, data);
     }
     line.memory = usage::resident_mib(server.id())?;
     report.line(line);
-    let drivers: Vec<_> = alone.first().map(|(_, _, reads)| reads.clone()).unwrap_or_default();
-    for (number, (driver, _)) in drivers.iter().enumerate() {
-        let of_rounds = |part: fn(f64, f64, f64) -> f64| {
-            let rounds = alone.iter().map(|(full, empty, reads)| part(*full, *empty, reads[number].1));
-            spread(rounds.collect(), 0)
-        };
+    if lone {
+        let of_rounds = |part: fn(&Alone) -> f64| spread(alone.iter().map(part).collect(), 0);
         report.note(format!(
-            "{}, {}{how}, alone: {} µs, the empty service {}, a bare read of a session by {driver} {}, which leaves {} of each \
-             round (p50, {ROUNDS_ALONE} rounds in turn: median, min – max)",
+            "{}, {}{how}, alone: {} µs, the empty service {}, a bare read of one session {}, which leaves {} of each round; \
+             the empty service, when it reads one session before it answers, {}, which leaves {} (p50, {ROUNDS_ALONE} rounds \
+             in turn: median, min – max)",
             place.database,
             title(question),
-            of_rounds(|full, _, _| full),
-            of_rounds(|_, empty, _| empty),
-            of_rounds(|_, _, read| read),
-            of_rounds(|full, empty, read| full - empty - read),
+            of_rounds(|round| round.full),
+            of_rounds(|round| round.empty),
+            of_rounds(|round| round.bare_read),
+            of_rounds(|round| round.full - round.empty - round.bare_read),
+            of_rounds(|round| round.empty_reading),
+            of_rounds(|round| round.full - round.empty_reading),
         ));
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! An empty service: it decodes a check, answers with what a check is answered with, and does nothing in between; or
-//! checks a password in between, in a pool such as Rolecall's, and reads and writes nothing.
+//! An empty service: it decodes a check, answers with what a check is answered with, and does nothing in between. Or one
+//! thing: it checks a password, in a pool such as Rolecall's, or reads one session.
 
 use rolecall::config::SecurityConfig;
 use rolecall::crypto::{PasswordPolicy, Passwords};
@@ -12,9 +12,29 @@ use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use v1::access_service_server::{AccessService, AccessServiceServer};
 
+use crate::bare::Reader;
 use crate::{Result, seed};
 
-struct Echo(Option<Office>);
+struct Echo(Work);
+
+/// What is done before an answer.
+enum Work {
+    Nothing,
+    Hash(Office),
+    Read(Reader),
+}
+
+impl Work {
+    async fn run(&self) -> std::result::Result<(), Status> {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Hash(office) => office.check().await,
+            Self::Read(reader) => {
+                reader.read(reader.key()).await.map_err(|trouble| Status::internal(trouble.to_string()))
+            }
+        }
+    }
+}
 
 /// Where passwords are checked.
 struct Office {
@@ -64,9 +84,7 @@ impl AccessService for Echo {
         &self,
         _: Request<v1::CheckAccessRequest>,
     ) -> std::result::Result<Response<v1::CheckAccessResponse>, Status> {
-        if let Some(office) = &self.0 {
-            office.check().await?;
-        }
+        self.0.run().await?;
         Ok(Response::new(answer()))
     }
 
@@ -74,16 +92,23 @@ impl AccessService for Echo {
         &self,
         request: Request<v1::BatchCheckAccessRequest>,
     ) -> std::result::Result<Response<v1::BatchCheckAccessResponse>, Status> {
+        self.0.run().await?;
         let results = request.into_inner().checks.iter().map(|_| answer()).collect();
         Ok(Response::new(v1::BatchCheckAccessResponse { results }))
     }
 }
 
-/// Serves until it is killed.
-pub async fn serve(hashing: bool) -> Result<()> {
-    let office = if hashing { Some(Office::open()?) } else { None };
+/// Serves until it is killed: what checks nothing, `hashing`, or `reading URL SESSIONS`.
+pub async fn serve(arguments: &[String]) -> Result<()> {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let work = match arguments.as_slice() {
+        [] => Work::Nothing,
+        ["hashing"] => Work::Hash(Office::open()?),
+        ["reading", url, sessions] => Work::Read(Reader::open(url, sessions.parse()?).await?),
+        other => return Err(format!("an empty service knows nothing of {other:?}").into()),
+    };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("listening on {}", listener.local_addr()?);
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    Ok(Server::builder().add_service(AccessServiceServer::new(Echo(office))).serve_with_incoming(incoming).await?)
+    Ok(Server::builder().add_service(AccessServiceServer::new(Echo(work))).serve_with_incoming(incoming).await?)
 }

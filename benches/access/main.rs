@@ -37,7 +37,7 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match arguments.split_first() {
-        Some((first, rest)) if first == "echo" => runtime.block_on(echo::serve(rest == ["hashing"])),
+        Some((first, rest)) if first == "echo" => runtime.block_on(echo::serve(rest)),
         Some((first, rest)) if first == "load" => runtime.block_on(Order::from_arguments(rest)?.run()),
         Some((first, [path, count])) if first == "plant" => {
             runtime.block_on(seed::plant_sqlite(Path::new(path), count.parse()?))
@@ -120,10 +120,6 @@ impl Place {
     /// Where the server of the database runs.
     pub fn data(&self) -> Option<PathBuf> {
         self.cluster.as_ref().map(Cluster::data)
-    }
-
-    pub fn file(&self) -> &Path {
-        Path::new(self.url.trim_start_matches("sqlite://"))
     }
 }
 

@@ -1,16 +1,20 @@
 //! The same checks with ever more sessions. Ten million take minutes to put there; `ACCESS_SCALE` names other counts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bare::Reader;
 use crate::checks::{database_cpu, generate};
 use crate::load::{Order, Question};
-use crate::report::{Report, each, spread};
+use crate::report::{Report, each, mean, spread};
 use crate::server::Server;
 use crate::{Place, Result, usage};
 
 const COUNTS: [u64; 2] = [10_000, 1_000_000];
 const ROUNDS: usize = 7;
 const TIME: Duration = Duration::from_secs(2);
+/// Of bare reads.
+const TIME_BARE: Duration = Duration::from_millis(500);
 
 pub async fn measure(report: &mut Report) -> Result<()> {
     let named = std::env::var("ACCESS_SCALE").ok();
@@ -24,11 +28,12 @@ pub async fn measure(report: &mut Report) -> Result<()> {
         for count in &counts {
             let place = if postgres { Place::postgres(*count).await? } else { Place::sqlite(*count).await? };
             let server = Server::rolecall(&place.url, &place.mail(), &[])?;
-            places.push((place, server, Seen::default()));
+            let reader = Arc::new(Reader::open(&place.url, place.sessions).await?);
+            places.push((place, server, reader, Seen::default()));
         }
         // Without first: what is to be recorded is recorded for a while after, and whose turn that is nobody knows.
         for due in [[false; ROUNDS], [true; ROUNDS]].concat() {
-            for (place, server, seen) in &mut places {
+            for (place, server, reader, seen) in &mut places {
                 let order = Order {
                     address: server.address.clone(),
                     question: Question::Key,
@@ -44,21 +49,27 @@ pub async fn measure(report: &mut Report) -> Result<()> {
                     seen.recorded.push(generate(&order).await?.per_second);
                     continue;
                 }
+                seen.bare.push(mean(&reader.read_for(TIME_BARE).await?));
                 let (own, database) = (usage::cpu(server.id())?, database_cpu(place));
+                let faults = usage::page_faults(server.id())?;
                 let outcome = generate(&order).await?;
+                seen.faults.push((usage::page_faults(server.id())? - faults) as f64 / outcome.calls.max(1) as f64);
                 seen.own.push(each(usage::cpu(server.id())?.saturating_sub(own), outcome.calls));
                 seen.database.push(each(database_cpu(place).saturating_sub(database), outcome.calls));
                 seen.unrecorded.push(outcome.per_second);
             }
         }
-        for (place, _, seen) in places {
+        for (place, _, _, seen) in places {
             let Place { database, sessions, .. } = place;
             report.note(format!(
                 "{database}, {sessions} sessions, 256 in flight, no use to record: {} checks/s, each {} µs of the server's \
-                 processor time and {} of the database's ({ROUNDS} rounds in turn: median, min – max)",
+                 processor time, {} of the database's and {} page faults of the server; bare reads of a session, one after \
+                 the other, take {} µs in the mean ({ROUNDS} rounds in turn: median, min – max)",
                 spread(seen.unrecorded, 0),
                 spread(seen.own, 1),
                 spread(seen.database, 1),
+                spread(seen.faults, 2),
+                spread(seen.bare, 1),
             ));
             report.note(format!(
                 "{database}, {sessions} sessions, 256 in flight, use recorded of each that was not used for a while: {} \
@@ -76,5 +87,7 @@ struct Seen {
     unrecorded: Vec<f64>,
     own: Vec<f64>,
     database: Vec<f64>,
+    faults: Vec<f64>,
+    bare: Vec<f64>,
     recorded: Vec<f64>,
 }

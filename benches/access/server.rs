@@ -15,15 +15,22 @@ pub struct Server {
 
 impl Server {
     pub fn echo() -> Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg("echo");
-        Self::spawn(command)
+        Self::echo_with(&[])
     }
 
     /// The echo, with a password to check before each answer.
     pub fn hashing_echo() -> Result<Self> {
+        Self::echo_with(&["hashing"])
+    }
+
+    /// The echo, with a session to read before each answer.
+    pub fn reading_echo(url: &str, sessions: u64) -> Result<Self> {
+        Self::echo_with(&["reading", url, &sessions.to_string()])
+    }
+
+    fn echo_with(work: &[&str]) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["echo", "hashing"]);
+        command.arg("echo").args(work);
         Self::spawn(command)
     }
 

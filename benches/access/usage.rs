@@ -14,12 +14,19 @@ pub fn cpu(id: u32) -> Result<Duration> {
     ticks(&std::fs::read_to_string(format!("/proc/{id}/stat"))?, 11..15)
 }
 
-/// The sum of some fields of what the kernel says of a process or thread, counted from behind its name.
+/// Pages that a process found in memory, and not yet in its tables, so far.
+pub fn page_faults(id: u32) -> Result<u64> {
+    sum(&std::fs::read_to_string(format!("/proc/{id}/stat"))?, 7..8)
+}
+
 fn ticks(stat: &str, which: Range<usize>) -> Result<Duration> {
+    Ok(TICK * u32::try_from(sum(stat, which)?)?)
+}
+
+/// The sum of some fields of what the kernel says of a process or thread, counted from behind its name.
+fn sum(stat: &str, which: Range<usize>) -> Result<u64> {
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks: u32 =
-        fields.get(which).ok_or("a short stat")?.iter().filter_map(|field| field.parse::<u32>().ok()).sum();
-    Ok(TICK * ticks)
+    Ok(fields.get(which).ok_or("a short stat")?.iter().filter_map(|field| field.parse::<u64>().ok()).sum())
 }
 
 /// Processor time so far of those threads of a process that have this name.
