@@ -98,7 +98,7 @@ impl AccessService for Echo {
     }
 }
 
-/// Serves until it is killed: what checks nothing, `hashing`, or `reading URL SESSIONS`.
+/// Serves until it is killed. What it does before an answer: nothing, or as told, `hashing` or `reading URL SESSIONS`.
 pub async fn serve(arguments: &[String]) -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let work = match arguments.as_slice() {

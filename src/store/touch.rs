@@ -1,7 +1,7 @@
 //! Marks what was used as used.
 //!
 //! What was marked a short time before is not marked again: it may have been listed since whoever saw its use had read the
-//! older mark, and a transaction that changes nothing costs nobody anything.
+//! older mark, and after a transaction that changes nothing SQLite's readers go on with the file as they have mapped it.
 //!
 //! It never waits for anybody and nobody waits for it for long: rows that are locked are skipped, and marked another
 //! time. Whoever holds one may be waiting for another that this has taken.
