@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::bare::Reader;
 use crate::load::{Order, Outcome, Question};
-use crate::report::{Line, Report, median, spread};
+use crate::report::{Line, Report, Round, median, spread};
+use crate::rounds::Calmest;
 use crate::server::Server;
 use crate::{Place, Result, usage};
 
@@ -81,10 +82,8 @@ async fn kind(
     (in_flight, connections): (usize, usize),
     how: &str,
 ) -> Result<()> {
-    let mut line = Line::new(place.database, &format!("{}{how}", title(question)), in_flight);
     let lone = in_flight == 1 && question != Question::Batch;
-    let mut alone = Vec::new();
-    for round in 0..if lone { ROUNDS_ALONE } else { ROUNDS } {
+    let rounds = Calmest::of(if lone { ROUNDS_ALONE } else { ROUNDS }, async |round| {
         let order = |server: &Server| Order {
             address: server.address.clone(),
             question,
@@ -107,23 +106,37 @@ async fn kind(
         let full = async || -> Result<_> {
             let (own, data) = (usage::cpu(server.id())?, database_cpu(place));
             let full = generate(&order(server)).await?;
-            Ok((full, usage::cpu(server.id())? - own, database_cpu(place).saturating_sub(data)))
+            Ok((full, usage::cpu(server.id())?.saturating_sub(own), database_cpu(place).saturating_sub(data)))
         };
         // Right beside each other, and each first in turn: how fast a thread wakes up changes from one minute to the next.
-        let (empty, between, (full, own, data)) = if round % 2 == 0 {
+        let (empty, between, (full, server, database)) = if round % 2 == 0 {
             (empty().await?, between().await?, full().await?)
         } else {
             let full = full().await?;
             let between = between().await?;
             (empty().await?, between, full)
         };
-        if let Some((bare_read, empty_reading)) = between {
-            alone.push(Alone { full: full.p50, empty: empty.p50, bare_read, empty_reading });
-        }
-        line.add(empty, full, own, data);
-    }
-    line.memory = usage::resident_mib(server.id())?;
-    report.line(line);
+        let alone = between.map(|(bare_read, empty_reading)| Alone {
+            full: full.p50,
+            empty: empty.p50,
+            bare_read,
+            empty_reading,
+        });
+        Ok((Round { empty, full, server, database }, alone))
+    })
+    .await?;
+    let (taken, left_out) = (rounds.taken(), rounds.left_out());
+    let (rounds, alone): (Vec<_>, Vec<_>) = rounds.rounds.into_iter().unzip();
+    let alone: Vec<Alone> = alone.into_iter().flatten().collect();
+    report.line(Line {
+        database: place.database,
+        what: format!("{}{how}", title(question)),
+        in_flight,
+        rounds,
+        memory: usage::resident_mib(server.id())?,
+        taken,
+        left_out,
+    });
     if lone {
         let of_rounds = |part: fn(&Alone) -> f64| spread(alone.iter().map(part).collect(), 0);
         report.note(format!(

@@ -13,6 +13,7 @@ mod people;
 #[path = "../postgres.rs"]
 mod postgres;
 mod report;
+mod rounds;
 mod scale;
 mod seed;
 mod server;

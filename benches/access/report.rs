@@ -13,29 +13,26 @@ const END: &str = "<!-- end -->\n";
 
 /// One row: a kind of check at one number of calls in flight, round by round.
 pub struct Line {
-    database: &'static str,
-    what: String,
-    in_flight: usize,
-    rounds: Vec<Round>,
+    pub database: &'static str,
+    pub what: String,
+    pub in_flight: usize,
+    pub rounds: Vec<Round>,
+    /// In MiB.
     pub memory: f64,
+    /// Percent of the cores that the host took in these rounds, and how many were not kept since it took more.
+    pub taken: String,
+    pub left_out: usize,
 }
 
-struct Round {
-    empty: Outcome,
-    full: Outcome,
-    server: Duration,
-    database: Duration,
+/// Processor times are those of the full service and its database.
+pub struct Round {
+    pub empty: Outcome,
+    pub full: Outcome,
+    pub server: Duration,
+    pub database: Duration,
 }
 
 impl Line {
-    pub fn new(database: &'static str, what: &str, in_flight: usize) -> Self {
-        Self { database, what: what.to_owned(), in_flight, rounds: Vec::new(), memory: 0.0 }
-    }
-
-    pub fn add(&mut self, empty: Outcome, full: Outcome, server: Duration, database: Duration) {
-        self.rounds.push(Round { empty, full, server, database });
-    }
-
     fn of_each(&self, value: impl Fn(&Round) -> f64) -> Vec<f64> {
         self.rounds.iter().map(value).collect()
     }
@@ -54,7 +51,7 @@ impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "| {} | {} | {} | {} | {} | {:.0} / {:.0} / {:.0} | {:.0} / {:.0} / {:.0} | {:.1} | {:.1} | {:.0} |",
+            "| {} | {} | {} | {} | {} | {:.0} / {:.0} / {:.0} | {:.0} / {:.0} / {:.0} | {:.1} | {:.1} | {:.0} | {}, {} |",
             self.database,
             self.what,
             self.in_flight,
@@ -69,6 +66,8 @@ impl fmt::Display for Line {
             self.median(|round| each(round.server, round.full.calls)),
             self.median(|round| each(round.database, round.full.calls)),
             self.memory,
+            self.taken,
+            self.left_out,
         )
     }
 }
@@ -123,9 +122,10 @@ impl fmt::Display for Report {
             writeln!(
                 f,
                 "| database | call | in flight | calls/s (min – max) | of the empty service | p50 / p99 / p99.9 µs | the \
-                 empty service's µs | server's CPU µs | database's CPU µs | server's MiB |"
+                 empty service's µs | server's CPU µs | database's CPU µs | server's MiB | the host \
+                 took %, rounds left out |"
             )?;
-            writeln!(f, "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|")?;
+            writeln!(f, "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|")?;
         }
         for line in &self.lines {
             writeln!(f, "{line}")?;

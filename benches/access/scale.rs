@@ -7,6 +7,7 @@ use crate::bare::Reader;
 use crate::checks::{database_cpu, generate};
 use crate::load::{Order, Question};
 use crate::report::{Report, each, mean, spread};
+use crate::rounds::Calmest;
 use crate::server::Server;
 use crate::{Place, Result, usage};
 
@@ -24,70 +25,88 @@ pub async fn measure(report: &mut Report) -> Result<()> {
     };
     for postgres in [false, true] {
         // All at once, so that each round has them side by side.
-        let mut places = Vec::new();
+        let mut asked = Vec::new();
         for count in &counts {
             let place = if postgres { Place::postgres(*count).await? } else { Place::sqlite(*count).await? };
             let server = Server::rolecall(&place.url, &place.mail(), &[])?;
             let reader = Arc::new(Reader::open(&place.url, place.sessions).await?);
-            places.push((place, server, reader, Seen::default()));
+            asked.push(Asked { place, server, reader });
         }
         // Without first: what is to be recorded is recorded for a while after, and whose turn that is nobody knows.
-        for due in [[false; ROUNDS], [true; ROUNDS]].concat() {
-            for (place, server, reader, seen) in &mut places {
-                let order = Order {
-                    address: server.address.clone(),
-                    question: Question::Key,
-                    connections: 8,
-                    in_flight: 256,
-                    time: TIME,
-                    sessions: place.sessions,
-                    key: place.key.clone(),
-                    due,
-                    pause: Duration::ZERO,
-                };
-                if due {
-                    seen.recorded.push(generate(&order).await?.per_second);
-                    continue;
-                }
-                seen.bare.push(mean(&reader.read_for(TIME_BARE).await?));
-                let (own, database) = (usage::cpu(server.id())?, database_cpu(place));
-                let faults = usage::page_faults(server.id())?;
-                let outcome = generate(&order).await?;
-                seen.faults.push((usage::page_faults(server.id())? - faults) as f64 / outcome.calls.max(1) as f64);
-                seen.own.push(each(usage::cpu(server.id())?.saturating_sub(own), outcome.calls));
-                seen.database.push(each(database_cpu(place).saturating_sub(database), outcome.calls));
-                seen.unrecorded.push(outcome.per_second);
-            }
-        }
-        for (place, _, _, seen) in places {
+        let unrecorded = Calmest::of(ROUNDS, async |_| in_turn(&asked, false).await).await?;
+        let recorded = Calmest::of(ROUNDS, async |_| in_turn(&asked, true).await).await?;
+        for (number, Asked { place, .. }) in asked.iter().enumerate() {
             let Place { database, sessions, .. } = place;
+            let of = |rounds: &Calmest<Vec<Seen>>, value: fn(&Seen) -> f64, digits| {
+                spread(rounds.each(|seen| value(&seen[number])), digits)
+            };
             report.note(format!(
                 "{database}, {sessions} sessions, 256 in flight, no use to record: {} checks/s, each {} µs of the server's \
                  processor time, {} of the database's and {} page faults of the server; bare reads of a session, one after \
-                 the other, take {} µs in the mean ({ROUNDS} rounds in turn: median, min – max)",
-                spread(seen.unrecorded, 0),
-                spread(seen.own, 1),
-                spread(seen.database, 1),
-                spread(seen.faults, 2),
-                spread(seen.bare, 1),
+                 the other, take {} µs in the mean; the host took {} % ({ROUNDS} rounds in turn, {} left out: median, min – \
+                 max)",
+                of(&unrecorded, |seen| seen.per_second, 0),
+                of(&unrecorded, |seen| seen.own, 1),
+                of(&unrecorded, |seen| seen.database, 1),
+                of(&unrecorded, |seen| seen.faults, 2),
+                of(&unrecorded, |seen| seen.bare, 1),
+                unrecorded.taken(),
+                unrecorded.left_out(),
             ));
             report.note(format!(
                 "{database}, {sessions} sessions, 256 in flight, use recorded of each that was not used for a while: {} \
-                 checks/s ({ROUNDS} rounds in turn: median, min – max)",
-                spread(seen.recorded, 0)
+                 checks/s; the host took {} % ({ROUNDS} rounds in turn, {} left out: median, min – max)",
+                of(&recorded, |seen| seen.per_second, 0),
+                recorded.taken(),
+                recorded.left_out(),
             ));
         }
     }
     Ok(())
 }
 
-/// What each round gave.
-#[derive(Default)]
+/// A database, and whoever is asked about it.
+struct Asked {
+    place: Place,
+    server: Server,
+    reader: Arc<Reader>,
+}
+
+/// What one database gave in one round. Times are in microseconds of one call, those of processors too.
 struct Seen {
-    unrecorded: Vec<f64>,
-    own: Vec<f64>,
-    database: Vec<f64>,
-    faults: Vec<f64>,
-    bare: Vec<f64>,
-    recorded: Vec<f64>,
+    per_second: f64,
+    own: f64,
+    database: f64,
+    faults: f64,
+    bare: f64,
+}
+
+/// One round over all of them.
+async fn in_turn(asked: &[Asked], due: bool) -> Result<Vec<Seen>> {
+    let mut seen = Vec::new();
+    for Asked { place, server, reader } in asked {
+        let order = Order {
+            address: server.address.clone(),
+            question: Question::Key,
+            connections: 8,
+            in_flight: 256,
+            time: TIME,
+            sessions: place.sessions,
+            key: place.key.clone(),
+            due,
+            pause: Duration::ZERO,
+        };
+        let bare = mean(&reader.read_for(TIME_BARE).await?);
+        let (own, database) = (usage::cpu(server.id())?, database_cpu(place));
+        let faults = usage::page_faults(server.id())?;
+        let outcome = generate(&order).await?;
+        seen.push(Seen {
+            per_second: outcome.per_second,
+            own: each(usage::cpu(server.id())?.saturating_sub(own), outcome.calls),
+            database: each(database_cpu(place).saturating_sub(database), outcome.calls),
+            faults: (usage::page_faults(server.id())? - faults) as f64 / outcome.calls.max(1) as f64,
+            bare,
+        });
+    }
+    Ok(seen)
 }

@@ -19,6 +19,7 @@ use v1::session_service_client::SessionServiceClient;
 use crate::checks::{database_cpu, generate};
 use crate::load::{Order, Outcome, Question};
 use crate::report::{Report, median, spread};
+use crate::rounds::Calmest;
 use crate::server::Server;
 use crate::{Place, Result, seed, usage};
 
@@ -45,6 +46,14 @@ pub async fn measure(report: &mut Report, place: &Place) -> Result<()> {
     beside_bare_hashes(report, place, &server).await
 }
 
+/// A round of checks: when nothing else is there, when another process hashes, and in a storm.
+struct Beside {
+    idle: Outcome,
+    hashing: Outcome,
+    stormy: Outcome,
+    storm: Storm,
+}
+
 /// What becomes of checks: when nothing else is there, when another process hashes, and in a storm.
 async fn beside_checks(report: &mut Report, place: &Place, server: &Server, pause: Duration) -> Result<()> {
     let order = Order {
@@ -58,52 +67,60 @@ async fn beside_checks(report: &mut Report, place: &Place, server: &Server, paus
         due: true,
         pause,
     };
-    let (mut idle, mut hashing, mut stormy, mut storms) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let before = usage::resident_mib(server.id())?;
     let mut most: f64 = 0.0;
-    for round in 0..ROUNDS {
+    let rounds = Calmest::of(ROUNDS, async |round| {
+        let (mut idle, mut hashing, mut stormy) = (None, None, None);
         // Whatever comes first has the use to record that the round before has left, so that is another each time.
         for phase in 0..3 {
             match (round + phase) % 3 {
-                0 => idle.push(generate(&order).await?),
+                0 => idle = Some(generate(&order).await?),
                 1 => {
                     // What the machine makes of any other that wants all cores, however little it matters.
                     let beside = Hashing::start(Some(NICE))?;
-                    hashing.push(generate(&order).await?);
+                    hashing = Some(generate(&order).await?);
                     beside.stop()?;
                 }
                 _ => {
                     // The storm goes on for about as long as is checked: whoever is refused tries again.
                     let time = CHECKING + Duration::from_millis(300);
                     let storm = tokio::spawn(sign_in_for(Call::SignIn, server.address.clone(), time));
-                    stormy.push(generate(&order).await?);
+                    let checks = generate(&order).await?;
                     most = most.max(usage::resident_mib(server.id())?);
-                    storms.push(storm.await??);
+                    stormy = Some((checks, storm.await??));
                 }
             }
         }
-    }
-    let times = |of: &[Outcome]| spread(of.iter().map(|outcome| outcome.p99).collect(), 0);
-    let rate = |of: &[Outcome]| median(of.iter().map(|outcome| outcome.per_second).collect());
-    let ratios = |of: &[Outcome]| spread(idle.iter().zip(of).map(|(idle, other)| other.p99 / idle.p99).collect(), 1);
+        let ((idle, hashing), (stormy, storm)) = idle.zip(hashing).zip(stormy).ok_or("a phase is missing")?;
+        Ok(Beside { idle, hashing, stormy, storm })
+    })
+    .await?;
+    type Phase = fn(&Beside) -> &Outcome;
+    let [idle, stormy, hashing]: [Phase; 3] = [|round| &round.idle, |round| &round.stormy, |round| &round.hashing];
+    let times = |phase: Phase| spread(rounds.each(|round| phase(round).p99), 0);
+    let rate = |phase: Phase| median(rounds.each(|round| phase(round).per_second));
+    let ratios = |phase: Phase| spread(rounds.each(|round| phase(round).p99 / round.idle.p99), 1);
     report.note(format!(
         "{}, {IN_FLIGHT} who check and wait {} ms between: p99 of a check {} µs when idle ({:.0} checks/s), {} while {CLIENTS} \
          clients sign in ({:.0}/s), {} when nobody does and another process hashes on all cores ({:.0}/s), so {} times and {} \
          times as long as in the idle phase of the same round; {:.1} signed in a second, {:.1} refusals for each, the slowest \
-         within {:.1} ms; memory {before:.0} MiB before and {most:.0} at the most ({ROUNDS} rounds in turn: median, min – max)",
+         within {:.1} ms; memory {before:.0} MiB before and {most:.0} at the most; the host took {} % ({ROUNDS} rounds in turn, {} \
+         left out: median, min – max)",
         place.database,
         pause.as_millis(),
-        times(&idle),
-        rate(&idle),
-        times(&stormy),
-        rate(&stormy),
-        times(&hashing),
-        rate(&hashing),
-        ratios(&stormy),
-        ratios(&hashing),
-        median(storms.iter().map(Storm::per_second).collect()),
-        median(storms.iter().map(|storm| storm.refused as f64 / storm.signed_in as f64).collect()),
-        storms.iter().map(|storm| storm.slowest_refusal.as_secs_f64() * 1e3).fold(0.0, f64::max),
+        times(idle),
+        rate(idle),
+        times(stormy),
+        rate(stormy),
+        times(hashing),
+        rate(hashing),
+        ratios(stormy),
+        ratios(hashing),
+        median(rounds.each(|round| round.storm.per_second())),
+        median(rounds.each(|round| round.storm.refused as f64 / round.storm.signed_in as f64)),
+        rounds.each(|round| round.storm.slowest_refusal.as_secs_f64() * 1e3).into_iter().fold(0.0, f64::max),
+        rounds.taken(),
+        rounds.left_out(),
     ));
     Ok(())
 }
@@ -116,37 +133,35 @@ async fn beside_bare_hashes(report: &mut Report, place: &Place, server: &Server)
         let hashing = usage::cpu_of_threads(server.id(), HASHING)?;
         Ok([hashing, usage::cpu(server.id())?.saturating_sub(hashing), database_cpu(place)])
     };
-    let mut rates = [(); 3].map(|()| Vec::new());
-    let mut costs = [(); 3].map(|()| Vec::new());
-    let (mut full_of_bare, mut empty_of_bare, mut shares) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
+    let rounds = Calmest::of(ROUNDS, async |_| {
         let bare = raw_hashes().await?;
         let empty = sign_in_for(Call::Echo, echo.address.clone(), CHECKING).await?.per_second();
         let before = cpu()?;
         let storm = sign_in_for(Call::SignIn, server.address.clone(), CHECKING).await?;
-        let after = cpu()?;
-        for ((costs, after), before) in costs.iter_mut().zip(after).zip(before) {
-            costs.push(after.saturating_sub(before).as_secs_f64() * 1e3 / storm.signed_in as f64);
+        let mut took = cpu()?;
+        for (after, before) in took.iter_mut().zip(before) {
+            *after = after.saturating_sub(before);
         }
-        shares.push(after[0].saturating_sub(before[0]).as_secs_f64() / storm.time.as_secs_f64() / cores);
-        let full = storm.per_second();
-        full_of_bare.push(full / bare);
-        empty_of_bare.push(empty / bare);
-        for (rates, rate) in rates.iter_mut().zip([full, empty, bare]) {
-            rates.push(rate);
-        }
-    }
-    let [full, empty, bare] = rates.map(median);
-    let [hash, rest, database] = costs.map(|costs| spread(costs, 1));
+        let costs = took.map(|time| time.as_secs_f64() * 1e3 / storm.signed_in as f64);
+        let share = took[0].as_secs_f64() / storm.time.as_secs_f64() / cores;
+        Ok(([storm.per_second(), empty, bare], costs, share))
+    })
+    .await?;
+    let [full, empty, bare] = [0, 1, 2].map(|which| median(rounds.each(|(rates, ..)| rates[which])));
+    let of_bare = |which: usize| spread(rounds.each(|(rates, ..)| rates[which] / rates[2]), 2);
+    let [hash, rest, database] = [0, 1, 2].map(|which| spread(rounds.each(|(_, costs, _)| costs[which]), 1));
     report.note(format!(
         "{}, {CLIENTS} clients signing in and no checks: {full:.1}/s; calls of an empty service that only checks the \
          password, in such a pool: {empty:.1}/s; bare argon2id: {bare:.1}/s, of which these are {} and {} in each round; \
          processor time of a sign-in: {hash} ms for its hash, {rest} of the server besides, {database} of a database beside it; \
-         the threads that hash had {} of all cores ({ROUNDS} rounds in turn: median, min – max)",
+         the threads that hash had {} of all cores; the host took {} % ({ROUNDS} rounds in turn, {} left out: median, min – \
+         max)",
         place.database,
-        spread(full_of_bare, 2),
-        spread(empty_of_bare, 2),
-        spread(shares, 2),
+        of_bare(0),
+        of_bare(1),
+        spread(rounds.each(|(.., share)| *share), 2),
+        rounds.taken(),
+        rounds.left_out(),
     ));
     Ok(())
 }

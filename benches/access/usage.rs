@@ -14,6 +14,28 @@ pub fn cpu(id: u32) -> Result<Duration> {
     ticks(&std::fs::read_to_string(format!("/proc/{id}/stat"))?, 11..15)
 }
 
+/// What the machine's host gives to others, since a moment.
+pub struct Host {
+    taken: u64,
+    all: u64,
+}
+
+impl Host {
+    pub fn now() -> Result<Self> {
+        let stat = std::fs::read_to_string("/proc/stat")?;
+        // Of all cores: user, nice, system, idle, iowait, irq, softirq, steal. What follows is in the first two already.
+        let line = stat.lines().next().and_then(|line| line.strip_prefix("cpu ")).ok_or("no cpu in /proc/stat")?;
+        let ticks = line.split_whitespace().take(8).map(str::parse).collect::<std::result::Result<Vec<u64>, _>>()?;
+        Ok(Self { taken: *ticks.get(7).ok_or("a kernel that does not know of hosts")?, all: ticks.iter().sum() })
+    }
+
+    /// Percent of the time of all cores that this machine wanted since then, and did not have.
+    pub fn took(&self) -> Result<f64> {
+        let now = Self::now()?;
+        Ok(100.0 * now.taken.saturating_sub(self.taken) as f64 / now.all.saturating_sub(self.all).max(1) as f64)
+    }
+}
+
 /// Pages that a process found in memory, and not yet in its tables, so far.
 pub fn page_faults(id: u32) -> Result<u64> {
     sum(&std::fs::read_to_string(format!("/proc/{id}/stat"))?, 7..8)
