@@ -134,15 +134,15 @@ async fn kind(
         in_flight,
         rounds,
         memory: usage::resident_mib(server.id())?,
-        taken,
+        taken: taken.clone(),
         left_out,
     });
     if lone {
         let of_rounds = |part: fn(&Alone) -> f64| spread(alone.iter().map(part).collect(), 0);
         report.note(format!(
             "{}, {}{how}, alone: {} µs, the empty service {}, a bare read of one session {}, which leaves {} of each round; \
-             the empty service, when it reads one session before it answers, {}, which leaves {} (p50, {ROUNDS_ALONE} rounds \
-             in turn: median, min – max)",
+             the empty service, when it reads one session before it answers, {}, which leaves {} (p50; the host took {taken} \
+             %; {ROUNDS_ALONE} rounds in turn, {left_out} left out: median, min – max)",
             place.database,
             title(question),
             of_rounds(|round| round.full),

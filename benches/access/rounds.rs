@@ -1,15 +1,13 @@
-//! Rounds of a measurement, and those among them in which the machine had its cores.
+//! Rounds of a measurement, and those of them in which the machine's host took less of its cores.
 
 use crate::Result;
 use crate::report::spread;
 use crate::usage::Host;
 
-/// Percent of the cores that the host may take in a round. Idle, and under load in calm times, it was 0 to 4.
+/// Percent of the cores that the host may take before a round is made once more.
 const CALM: f64 = 5.0;
-/// So many times as many rounds as are wanted are made at the most.
-const MOST: usize = 2;
 
-/// The calmest rounds, and what the host took in them.
+/// The rounds that are kept, and what the host took in each as a whole.
 pub struct Calmest<T> {
     pub rounds: Vec<T>,
     taken: Vec<f64>,
@@ -17,23 +15,24 @@ pub struct Calmest<T> {
 }
 
 impl<T> Calmest<T> {
-    /// Makes rounds until as many were calm as are wanted, or twice as many are made, and keeps the calmest. What they gave
-    /// has no say in it.
+    /// Makes as many rounds as are wanted, each by its number. One that was not calm is made once more, and the calmer of
+    /// the two is kept. What they measured is not looked at; but what the host takes depends on the load too, and of calls
+    /// that are alone some of it is what cores wait for that were asleep.
     pub async fn of(wanted: usize, mut round: impl AsyncFnMut(usize) -> Result<T>) -> Result<Self> {
-        let mut all = Vec::new();
-        let (mut calm, most) = (0, wanted * MOST);
-        while calm < wanted && all.len() < most {
-            let host = Host::now()?;
-            let seen = round(all.len()).await?;
-            let taken = host.took()?;
-            calm += usize::from(taken <= CALM);
-            all.push((taken, seen));
+        let mut kept = Self { rounds: Vec::new(), taken: Vec::new(), left_out: 0 };
+        for number in 0..wanted {
+            let (mut taken, mut seen) = timed(&mut round, number).await?;
+            if taken > CALM {
+                let again = timed(&mut round, number).await?;
+                kept.left_out += 1;
+                if again.0 < taken {
+                    (taken, seen) = again;
+                }
+            }
+            kept.taken.push(taken);
+            kept.rounds.push(seen);
         }
-        all.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let left_out = all.len() - wanted;
-        all.truncate(wanted);
-        let (taken, rounds) = all.into_iter().unzip();
-        Ok(Self { rounds, taken, left_out })
+        Ok(kept)
     }
 
     /// What one value was in each round.
@@ -43,10 +42,16 @@ impl<T> Calmest<T> {
 
     /// Percent of the cores that the host took.
     pub fn taken(&self) -> String {
-        spread(self.taken.clone(), 0)
+        spread(self.taken.clone(), 1)
     }
 
     pub fn left_out(&self) -> usize {
         self.left_out
     }
+}
+
+async fn timed<T>(round: &mut impl AsyncFnMut(usize) -> Result<T>, number: usize) -> Result<(f64, T)> {
+    let host = Host::now()?;
+    let seen = round(number).await?;
+    Ok((host.took()?, seen))
 }

@@ -49,7 +49,7 @@ pub async fn measure(report: &mut Report) -> Result<()> {
                 of(&unrecorded, |seen| seen.own, 1),
                 of(&unrecorded, |seen| seen.database, 1),
                 of(&unrecorded, |seen| seen.faults, 2),
-                of(&unrecorded, |seen| seen.bare, 1),
+                of(&unrecorded, |seen| seen.bare.unwrap_or(f64::NAN), 1),
                 unrecorded.taken(),
                 unrecorded.left_out(),
             ));
@@ -78,7 +78,8 @@ struct Seen {
     own: f64,
     database: f64,
     faults: f64,
-    bare: f64,
+    /// Not where use is recorded: what is recorded for a while after should meet the next round's calls.
+    bare: Option<f64>,
 }
 
 /// One round over all of them.
@@ -96,7 +97,7 @@ async fn in_turn(asked: &[Asked], due: bool) -> Result<Vec<Seen>> {
             due,
             pause: Duration::ZERO,
         };
-        let bare = mean(&reader.read_for(TIME_BARE).await?);
+        let bare = if due { None } else { Some(mean(&reader.read_for(TIME_BARE).await?)) };
         let (own, database) = (usage::cpu(server.id())?, database_cpu(place));
         let faults = usage::page_faults(server.id())?;
         let outcome = generate(&order).await?;

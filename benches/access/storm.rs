@@ -47,11 +47,13 @@ pub async fn measure(report: &mut Report, place: &Place) -> Result<()> {
 }
 
 /// A round of checks: when nothing else is there, when another process hashes, and in a storm.
-struct Beside {
+struct Phases {
     idle: Outcome,
     hashing: Outcome,
     stormy: Outcome,
     storm: Storm,
+    /// In MiB, in the storm.
+    memory: f64,
 }
 
 /// What becomes of checks: when nothing else is there, when another process hashes, and in a storm.
@@ -68,7 +70,6 @@ async fn beside_checks(report: &mut Report, place: &Place, server: &Server, paus
         pause,
     };
     let before = usage::resident_mib(server.id())?;
-    let mut most: f64 = 0.0;
     let rounds = Calmest::of(ROUNDS, async |round| {
         let (mut idle, mut hashing, mut stormy) = (None, None, None);
         // Whatever comes first has the use to record that the round before has left, so that is another each time.
@@ -86,16 +87,17 @@ async fn beside_checks(report: &mut Report, place: &Place, server: &Server, paus
                     let time = CHECKING + Duration::from_millis(300);
                     let storm = tokio::spawn(sign_in_for(Call::SignIn, server.address.clone(), time));
                     let checks = generate(&order).await?;
-                    most = most.max(usage::resident_mib(server.id())?);
-                    stormy = Some((checks, storm.await??));
+                    let memory = usage::resident_mib(server.id())?;
+                    stormy = Some((checks, storm.await??, memory));
                 }
             }
         }
-        let ((idle, hashing), (stormy, storm)) = idle.zip(hashing).zip(stormy).ok_or("a phase is missing")?;
-        Ok(Beside { idle, hashing, stormy, storm })
+        let ((idle, hashing), (stormy, storm, memory)) = idle.zip(hashing).zip(stormy).ok_or("a phase is missing")?;
+        Ok(Phases { idle, hashing, stormy, storm, memory })
     })
     .await?;
-    type Phase = fn(&Beside) -> &Outcome;
+    let most = rounds.each(|round| round.memory).into_iter().fold(0.0, f64::max);
+    type Phase = fn(&Phases) -> &Outcome;
     let [idle, stormy, hashing]: [Phase; 3] = [|round| &round.idle, |round| &round.stormy, |round| &round.hashing];
     let times = |phase: Phase| spread(rounds.each(|round| phase(round).p99), 0);
     let rate = |phase: Phase| median(rounds.each(|round| phase(round).per_second));
@@ -139,8 +141,8 @@ async fn beside_bare_hashes(report: &mut Report, place: &Place, server: &Server)
         let before = cpu()?;
         let storm = sign_in_for(Call::SignIn, server.address.clone(), CHECKING).await?;
         let mut took = cpu()?;
-        for (after, before) in took.iter_mut().zip(before) {
-            *after = after.saturating_sub(before);
+        for (took, before) in took.iter_mut().zip(before) {
+            *took = took.saturating_sub(before);
         }
         let costs = took.map(|time| time.as_secs_f64() * 1e3 / storm.signed_in as f64);
         let share = took[0].as_secs_f64() / storm.time.as_secs_f64() / cores;

@@ -14,7 +14,7 @@ pub fn cpu(id: u32) -> Result<Duration> {
     ticks(&std::fs::read_to_string(format!("/proc/{id}/stat"))?, 11..15)
 }
 
-/// What the machine's host gives to others, since a moment.
+/// What the machine's host does not let it have of its cores, since a moment: the kernel's steal, whatever it is for.
 pub struct Host {
     taken: u64,
     all: u64,
